@@ -12,12 +12,27 @@ export class RejectedError extends Error {
   readonly code: string;
   /** Where in what was sent: an RFC 6901 JSON pointer ("/values/temperature"), or "" for the whole. */
   readonly pointer: string;
+  /** Every single fault, where several were found at once; else empty. */
+  readonly errors: readonly Fault[];
 
-  constructor(code: string, message: string, options: { pointer?: string; cause?: unknown } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    options: { pointer?: string; errors?: readonly Fault[]; cause?: unknown } = {},
+  ) {
     super(message, { cause: options.cause });
     this.code = code;
     this.pointer = options.pointer ?? '';
+    this.errors = options.errors ?? [];
   }
+}
+
+/** One fault among several in one request or message. */
+export interface Fault {
+  /** RFC 6901 JSON pointer. */
+  readonly pointer: string;
+  readonly code: string;
+  readonly detail: string;
 }
 
 /** Nobody's: the same thing may succeed later. Retried on a schedule with jitter and an end. */

@@ -1,0 +1,62 @@
+import type { AlertState, Transition } from './alert.ts';
+import type { Attempt, Delivery } from './delivery.ts';
+import type { DeviceFact } from './device.ts';
+import type { QuarantineEntry } from './quarantine.ts';
+import type { ReadingColumns } from './reading.ts';
+import type { Series } from './series.ts';
+
+/** One atomic step of the engine: all of it is on disk, or none of it ever happened. */
+export interface Commit {
+  /** One more than the last committed. Given out again when this commit fails. */
+  readonly seq: number;
+  /** Receipt time of the newest message in it, epoch ms. */
+  readonly at: number;
+  /** Series that appear for the first time; their ids continue where the last commit ended. */
+  readonly newSeries: readonly Series[];
+  readonly readings: ReadingColumns;
+  readonly settled: readonly SettledMessage[];
+  readonly deviceFacts: readonly DeviceFact[];
+  readonly transitions: readonly Transition[];
+  readonly alertStates: readonly AlertState[];
+  readonly deliveries: readonly Delivery[];
+  readonly attempts: readonly Attempt[];
+  /** Webhooks that are gone: their pending deliveries become `cancelled`. */
+  readonly cancelledWebhooks: readonly string[];
+  readonly quarantine: readonly QuarantineEntry[];
+}
+
+/** What makes a redelivery recognisable after its message was settled, also across a kill. */
+export interface SettledMessage {
+  /** MQTT client id. */
+  readonly client: string;
+  /** 1 … 65,535. */
+  readonly packetId: number;
+  /** A 53-bit hash over topic and payload, see `ingest/fingerprint.ts`. */
+  readonly hash: number;
+}
+
+export interface CommitResult {
+  readonly seq: number;
+  /** The commit's columns, handed back so that their arrays can be used again. */
+  readonly readings: ReadingColumns;
+  /** One of `disposition` a row; null when every row was stored. */
+  readonly dispositions: Uint8Array<ArrayBuffer> | null;
+}
+
+/** A commit as the outside hears of it: identical readings are left out. From memory when live, from the log on resume. */
+export interface CommittedBatch {
+  readonly seq: number;
+  readonly at: number;
+  readonly readings: ReadingColumns;
+  readonly transitions: readonly Transition[];
+}
+
+/** A stretch of the commit log. */
+export interface LogPage {
+  /** In order of `seq`; every batch is whole. */
+  readonly batches: readonly CommittedBatch[];
+  /** The last commit examined; reading goes on after it. */
+  readonly last: number;
+  /** The log is kept from this commit on; a position before `firstKept − 1` cannot be resumed without a gap. */
+  readonly firstKept: number;
+}

@@ -1,0 +1,70 @@
+import type { AlertState } from '../domain/alert.ts';
+import type { Commit, CommitResult, SettledMessage } from '../domain/commit.ts';
+import type { DeviceRecord } from '../domain/device.ts';
+import type { Value } from '../domain/reading.ts';
+import type { Series } from '../domain/series.ts';
+import type { HistoryReader } from './reader.ts';
+
+/**
+ * The contract that a storage engine signs; every engine sits the exam in `test/contract/engine-exam.ts`.
+ *
+ * One commit is in flight at a time. A commit is on disk, synced and atomic before its promise resolves. When it
+ * rejects with `CommitFailedError`, `outcome` says whether anything can have been written:
+ * `rolled_back` — nothing was, the same `seq` may be used again; `unknown` — COMMIT itself failed, the engine must be
+ * closed and opened again and what it then recovers is the truth.
+ *
+ * The arrays of `commit.readings` belong to the engine until the promise settles (they may cross threads); they come
+ * back in the result, and on rejection in the error.
+ */
+export interface Engine {
+  /** Opens or creates the store, takes the lock, replays what a crash left. Throws `EngineOpenError` with a sentence for people. */
+  open(): Promise<Recovered>;
+  commit(commit: Commit): Promise<CommitResult>;
+  readonly reader: HistoryReader;
+  /** Seals what is worth sealing, closes the file. May come twice. */
+  close(): Promise<void>;
+}
+
+/** What an engine remembers when it opens. */
+export interface Recovered {
+  /** Random, made with the store; changes only by a restore or reset. */
+  readonly epoch: string;
+  /** The last commit; 0 in a new store. */
+  readonly seq: number;
+  /** Receipt time of the last commit, epoch ms; 0 in a new store. */
+  readonly lastCommitAt: number;
+  /** Every series with its newest reading. */
+  readonly series: readonly SeriesHead[];
+  readonly devices: readonly DeviceRecord[];
+  /** Every state ever written, so that sequences go on where they were. */
+  readonly alertStates: readonly AlertState[];
+  /** Messages settled lately, oldest first. */
+  readonly settled: readonly SettledMessage[];
+}
+
+export interface SeriesHead extends Series {
+  /** Greatest time of the series, epoch ms; null when it has no reading. */
+  readonly time: number | null;
+  readonly value: Value | null;
+}
+
+export class CommitFailedError extends Error {
+  override readonly name = 'CommitFailedError';
+  readonly outcome: 'rolled_back' | 'unknown';
+  /** `full` and `busy` pass by themselves; `refused` fails again for the same batch; `io` needs a reopen. */
+  readonly reason: 'full' | 'busy' | 'refused' | 'io';
+
+  constructor(
+    message: string,
+    options: { outcome: 'rolled_back' | 'unknown'; reason: 'full' | 'busy' | 'refused' | 'io'; cause?: unknown },
+  ) {
+    super(message, { cause: options.cause });
+    this.outcome = options.outcome;
+    this.reason = options.reason;
+  }
+}
+
+/** The store cannot be opened; the message says why and what to do, without a stack. */
+export class EngineOpenError extends Error {
+  override readonly name = 'EngineOpenError';
+}

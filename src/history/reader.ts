@@ -1,0 +1,112 @@
+import type { Alert, Transition } from '../domain/alert.ts';
+import type { LogPage } from '../domain/commit.ts';
+import type { Attempt, DeliveryRecord, DeliveryState } from '../domain/delivery.ts';
+import type { QuarantineRecord } from '../domain/quarantine.ts';
+import type { Value } from '../domain/reading.ts';
+
+/** Asking the store. Every answer is one page; no answer holds a transaction open between two calls. */
+export interface HistoryReader {
+  /** Readings of one series in `[from, to)`, sealed chunks and heads as one, each time once, last write wins. */
+  readings(query: ReadingsQuery): Promise<readonly Sample[]>;
+  /** Aggregates of one series in `[from, to)` by bucket; buckets without readings are left out. Ascending. */
+  buckets(query: BucketsQuery): Promise<readonly Bucket[]>;
+  /**
+   * The commit log after `after`, whole commits only, at most about `readingsMax` readings (one commit at least).
+   * An empty page means that nothing was committed since. Commits trimmed away show as `firstKept > after + 1`.
+   */
+  log(query: { readonly after: number; readonly readingsMax: number }): Promise<LogPage>;
+  /** Newest first by `firedAt`. */
+  alerts(query: AlertsQuery): Promise<readonly Alert[]>;
+  alert(id: string): Promise<Alert | null>;
+  /** Transitions of one alert, oldest first. */
+  transitions(alertId: string): Promise<readonly Transition[]>;
+  /** Newest first by (`seq`, id), or oldest first when `order` is `asc`. */
+  deliveries(query: DeliveriesQuery): Promise<readonly DeliveryRecord[]>;
+  delivery(id: string): Promise<DeliveryRecord | null>;
+  /** Oldest first. */
+  attempts(deliveryId: string): Promise<readonly Attempt[]>;
+  /** Newest first. */
+  quarantine(query: {
+    readonly limit: number;
+    readonly before?: number | undefined;
+  }): Promise<readonly QuarantineRecord[]>;
+  stats(): Promise<EngineStats>;
+}
+
+export interface Sample {
+  /** Epoch ms. */
+  readonly time: number;
+  readonly value: Value;
+}
+
+export interface ReadingsQuery {
+  readonly series: number;
+  /** Epoch ms, inclusive. */
+  readonly from: number;
+  /** Epoch ms, exclusive. */
+  readonly to: number;
+  readonly order: 'asc' | 'desc';
+  /** 1 … 10,000. */
+  readonly limit: number;
+}
+
+export const aggregates = ['avg', 'min', 'max', 'sum', 'count', 'first', 'last'] as const;
+export type Aggregate = (typeof aggregates)[number];
+
+export interface BucketsQuery {
+  readonly series: number;
+  readonly from: number;
+  readonly to: number;
+  /** Width in ms, at least 1; buckets begin at whole multiples of it since the epoch (weeks on Monday, UTC). */
+  readonly width: number;
+  /** 1 … 10,000 buckets. */
+  readonly limit: number;
+}
+
+/** Booleans count as 0 and 1; text readings are counted but take no part in avg, min, max and sum. */
+export interface Bucket {
+  /** Begin of the bucket, epoch ms. */
+  readonly time: number;
+  readonly count: number;
+  readonly min: number | null;
+  readonly max: number | null;
+  readonly sum: number | null;
+  readonly avg: number | null;
+  readonly first: Value;
+  readonly last: Value;
+}
+
+export interface AlertsQuery {
+  readonly limit: number;
+  readonly state?: 'firing' | 'resolved' | undefined;
+  readonly ruleId?: string | undefined;
+  readonly device?: string | undefined;
+  /** Goes on after the alert with this (firedAt, id). */
+  readonly after?: { readonly firedAt: number; readonly id: string } | undefined;
+}
+
+export interface DeliveriesQuery {
+  readonly limit: number;
+  readonly order: 'asc' | 'desc';
+  readonly webhookId?: string | undefined;
+  readonly state?: DeliveryState | undefined;
+  /** Goes on after the delivery with this (seq, id) in the order asked for. */
+  readonly after?: { readonly seq: number; readonly id: string } | undefined;
+}
+
+export interface EngineStats {
+  readonly seq: number;
+  readonly firstKept: number;
+  /** Bytes of the database file and of its write-ahead log. */
+  readonly fileBytes: number;
+  readonly walBytes: number;
+  readonly logReadings: number;
+  readonly headReadings: number;
+  readonly chunks: number;
+  readonly chunkReadings: number;
+  readonly quarantineEntries: number;
+  readonly quarantineBytes: number;
+  readonly pendingDeliveries: number;
+  /** Of the linked library, for example "3.53.4". */
+  readonly engineVersion: string;
+}
