@@ -36,6 +36,17 @@ function numbers(taken: readonly Sample[], metric: string): number[] {
   return taken.map((sample) => sample.values[metric]).filter((value) => typeof value === 'number');
 }
 
+/** Ten minutes of what every device of a fleet of sixteen says. */
+function readingsOf(seed: number): Values[][] {
+  return fleet(16, seed).map((device) =>
+    samples(device, { lengthMs: 10 * minute, stepMs: 7 * second }).map((sample) => sample.values),
+  );
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0) / values.length;
+}
+
 function rises(values: readonly number[]): boolean {
   return values.every((value, index) => index === 0 || value >= (values[index - 1] ?? 0));
 }
@@ -61,11 +72,7 @@ describe('the fleet', () => {
   });
 
   it('gives the same readings for the same seed, and others for another seed or another device of the kind', () => {
-    const run = (seed: number): Values[][] =>
-      fleet(16, seed).map((device) =>
-        samples(device, { lengthMs: 10 * minute, stepMs: 7 * second }).map((s) => s.values),
-      );
-    const [first, again, other] = [run(1), run(1), run(2)];
+    const [first, again, other] = [readingsOf(1), readingsOf(1), readingsOf(2)];
     expect(again).toEqual(first);
     for (const [index, device] of fleet(16).entries()) expect(other[index], device.id).not.toEqual(first[index]);
     const wearables = ofKind('wearable').map((device) => samples(device, { lengthMs: minute, stepMs: second }));
@@ -78,6 +85,17 @@ describe('the fleet', () => {
     expect(many.slice(0, 4)).toEqual(few);
   });
 });
+
+/** The longest time, in samples a second apart, for which `metric` stays above `limit` within the first `seconds`. */
+function longestAbove(taken: readonly Sample[], metric: string, limit: number, seconds: number): number {
+  let longest = 0;
+  let run = 0;
+  for (const { values } of taken.slice(0, seconds)) {
+    run = Number(values[metric]) > limit ? run + 1 : 0;
+    longest = Math.max(longest, run);
+  }
+  return longest;
+}
 
 describe('every profile', () => {
   const plausible: Record<string, readonly [number, number]> = {
@@ -185,7 +203,6 @@ describe('a machine', () => {
     const device = ofKind('machine', 32, 11)
       .map((machine) => samples(machine, { lengthMs: 60 * hour, stepMs: minute }))
       .map((taken) => taken.filter((sample) => sample.values.running === true));
-    const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
     const grown = device.filter((taken) => {
       const vibration = numbers(taken, 'vibration');
       return mean(vibration.slice(-300)) > mean(vibration.slice(0, 300)) + 0.3;
@@ -207,7 +224,6 @@ describe('a meter', () => {
 describe('a weather mast', () => {
   it('reports rain only with damp air and lower pressure than without', () => {
     const taken = ofKind('weather', 64).flatMap((d) => samples(d, { lengthMs: 96 * hour, stepMs: 10 * minute }));
-    const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
     const wet = taken.filter((sample) => Number(sample.values.rain) > 1);
     const dry = taken.filter((sample) => sample.values.rain === 0);
     expect(wet.length).toBeGreaterThan(20);
@@ -228,7 +244,7 @@ describe('a wearable', () => {
         taken.filter((sample) => sample.values.activity === activity),
         'heart_rate',
       );
-      return rates.reduce((a, b) => a + b, 0) / rates.length;
+      return mean(rates);
     };
     expect(during('sleep')).toBeLessThan(during('rest') - 5);
     expect(during('rest')).toBeLessThan(during('walk') - 15);
@@ -275,24 +291,13 @@ describe('a wearable', () => {
     for (let index = 1; index < battery.length; index++) {
       if ((battery[index] ?? 0) <= (battery[index - 1] ?? 0)) continue;
       charged++;
-      expect(taken[index - 1]?.values.on_wrist).toBe(false);
+      expect([taken[index - 1]?.values.on_wrist, taken[index]?.values.on_wrist]).toContain(false);
     }
     expect(charged).toBeGreaterThan(60);
   });
 });
 
 describe('the drama', () => {
-  /** The longest time, in samples a second apart, for which `metric` stays above `limit` within the first `seconds`. */
-  function longestAbove(taken: readonly Sample[], metric: string, limit: number, seconds: number): number {
-    let longest = 0;
-    let run = 0;
-    for (const { values } of taken.slice(0, seconds)) {
-      run = Number(values[metric]) > limit ? run + 1 : 0;
-      longest = Math.max(longest, run);
-    }
-    return longest;
-  }
-
   const hours = [0, 3, 7, 12, 18, 22];
   const seeds = [1, 2, 7, 42, 99];
 
