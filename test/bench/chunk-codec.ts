@@ -1,7 +1,7 @@
 /**
  * The chunk codec beside the plainest thing that could be done, a copy of both columns as raw float64, in the same run:
- * bytes a point and nanoseconds a point, for decimal readings (STD), the same with 1 % full-precision noise (NOISE), and
- * shapes of their own. Every chunk is decoded again and compared to the bit.
+ * bytes a point and nanoseconds a point, for decimal readings (STD), the same with 1 % full-precision noise (NOISE),
+ * and shapes that each stress one thing. Every chunk is decoded again and compared to the bit.
  *
  *   node test/bench/chunk-codec.ts [seed]
  */

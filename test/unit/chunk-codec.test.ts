@@ -401,6 +401,11 @@ describe('bytes that somebody made, their checksum right,', () => {
     ['a grid too wide', [1, 0, 1, ...Array.from({ length: 7 }, () => 0xff), 0x0f, 0, 2], /grid of/],
     ['too many digits', [1, 0, 1, 0, 0, 2, 16, 0, 0, 2], /decimals of 16 places/],
     ['more strays than values', [1, 0, 1, 0, 0, 2, 0, 2, 1, 1, 0, 2], /2 strays among 1 values/],
+    [
+      'a stray that is infinite',
+      [1, 0, 1, 0, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f, 0, 2],
+      /value 0 is not a finite/,
+    ],
     ['infinity', [1, 2, 1, 0, 0, 2, 0, 0, 0x80, 0x80, 0x80, 0xff, 0x0f, 0, 0], /value 0 is not a finite number/],
     [
       'halves of more than 32 bits',
@@ -480,6 +485,23 @@ describe('a chunk of 1,024 readings takes, in bytes a reading, at most', () => {
   ];
   test.each(bounds)('%d for the shape "%s"', (bound, name) => {
     expect(bytesPerReading(name)).toBeLessThan(bound);
+  });
+
+  test('as much with a clock that runs fast as with one that is right', () => {
+    const random = seededRandom(6);
+    const right = makeChunk(shapeNamed('STD'), 0, random, 1024);
+    const fast = { times: right.times.map((time, index) => time - Math.round(index * 0.3)), values: right.values };
+    expect(expectRoundTrip(fast).length).toBeLessThan(1.02 * encode(right).length);
+  });
+
+  test('0.06 when readings come once a year', () => {
+    const yearly = Array.from({ length: 1024 }, (_, index) => start + index * 31_556_952_000);
+    expect(expectRoundTrip(columnsOf(yearly, [1])).length).toBeLessThan(0.06 * 1024);
+  });
+
+  test('0.05 when a constant value changes twice', () => {
+    const values = Array.from({ length: 1024 }, (_, index) => (index < 400 ? 21.4 : index < 700 ? 21.5 : 21.3));
+    expect(expectRoundTrip(secondly(values)).length).toBeLessThan(0.05 * 1024);
   });
 
   test('1.3 more when one decimal in two is -0, and next to nothing when all are', () => {

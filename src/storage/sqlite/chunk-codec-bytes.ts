@@ -1,7 +1,7 @@
 /** Readings a chunk holds at most. */
 export const chunkCountMax = 4096;
 
-/** A chunk's bytes cannot be what `encodeChunk` wrote: cut off, damaged, or of another version. Reading again will not help. */
+/** Bytes that `encodeChunk` did not write so: cut off, damaged, or of another version. Reading again will not help. */
 export class CorruptChunkError extends Error {
   override readonly name = 'CorruptChunkError';
 }
@@ -57,7 +57,7 @@ export class ByteWriter {
     this.varint(value < 0 ? -2 * value - 1 : 2 * value);
   }
 
-  /** Of two pieces written one after the other, `start` to `middle` and `middle` to here, keeps the shorter, or the first. */
+  /** Of two pieces, `start` to `middle` and `middle` to here, keeps the shorter one, at `start`; the first when equal. */
   keepShorter(start: number, middle: number): 'first' | 'second' {
     if (this.position - middle >= middle - start) {
       this.position = middle;

@@ -21,7 +21,7 @@ import { type ByteReader, type ByteWriter, CorruptChunkError } from './chunk-cod
  */
 const blockCount = 128;
 
-/** Numbers of a column lie between minus and plus this, both excluded; no difference of differences then passes 2^53. */
+/** Numbers of a column lie between minus and plus this, both excluded; no packed difference then reaches 2^53. */
 export const integerLimit = 2 ** 51;
 
 const widthMax = 53;
@@ -98,7 +98,7 @@ function runEnd(numbers: Float64Array, from: number, count: number): number {
   return end;
 }
 
-/** Measures the block from `from` on, cutting it short while a cut pays; returns its end and leaves `measured` describing it. */
+/** Where the block that starts at `from` best ends (excluded); a jump ends it when that pays. `measured` describes it. */
 function chooseBlock(numbers: Float64Array, from: number, count: number): number {
   if (from + 1 < count) {
     const end = runEnd(numbers, from, count);

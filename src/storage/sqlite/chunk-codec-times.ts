@@ -12,8 +12,8 @@ import { integerLimit, readIntegers, writeIntegers } from './chunk-codec-integer
  * ```
  *
  * The fraction of the step is for device clocks that run fast or slow. Where there is no regular pace, the column keeps
- * differences between neighbours, which are as narrow whatever the step is. Times too large for the column (71,000 years
- * away) are kept as float bits instead.
+ * differences between neighbours, which are as narrow whatever the step is. Times too large for the column (71,000
+ * years away) are kept as float bits instead.
  */
 export type TimeKind = 'grid' | 'bits';
 

@@ -15,9 +15,9 @@ import { integerLimit, readIntegers, writeIntegers } from './chunk-codec-integer
  * ```
  *
  * Division of two exact doubles is correctly rounded (IEEE 754), so a double that is nearest to a decimal of few places
- * is also nearest to the same decimal written with more: one power of ten can serve the whole chunk. -0 has a short form
- * because a thermometer that rounds -0.04 sends it, and often. Values with too many other strays are kept as float bits,
- * and so are those for which that is shorter.
+ * is also nearest to the same decimal written with more: one power of ten can serve the whole chunk. -0 has a short
+ * form because a thermometer that rounds -0.04 sends it, and often. Values with too many other strays are kept as float
+ * bits, and so are those for which that is shorter.
  */
 export type ValueKind = 'decimal' | 'bits';
 
@@ -35,7 +35,7 @@ function powerOfTen(digits: number): number {
   return powersOfTen[digits] ?? Number.NaN;
 }
 
-/** `value` times `power` when that is a whole number in range which divided again gives the very bits of `value`; else NaN. */
+/** `value` times `power` if that is whole, in range, and divided by `power` gives the very bits of `value`; else NaN. */
 function scaledExactly(value: number, power: number): number {
   const whole = Math.round(value * power);
   const isExact = whole / power === value && whole < integerLimit && whole > -integerLimit && !Object.is(whole, -0);

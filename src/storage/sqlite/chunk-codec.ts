@@ -15,10 +15,10 @@ import { readValues, writeValues } from './chunk-codec-values.ts';
  *   check     uint32  CRC-32 (the one of zlib) of all bytes before it
  * ```
  *
- * Numbers of several bytes are little-endian. *Varint* is LEB128 of at most 2^53 - 1, *signed* its zigzag form, *column*
- * the blocks of `chunk-codec-integers.ts`. The check stands last on purpose: bits are unpacked in words that may reach
- * three bytes beyond them. SQLite does not checksum its pages, so the check is what tells a damaged reading from a
- * measured one.
+ * Numbers of several bytes are little-endian. *Varint* is LEB128 of at most 2^53 - 1, *signed* its zigzag form,
+ * *column* the blocks of `chunk-codec-integers.ts`. The check stands last on purpose: bits are unpacked in words that
+ * may reach three bytes beyond them. SQLite does not checksum its pages, so the check is what tells a damaged reading
+ * from a measured one.
  *
  * Scratch memory is kept between calls: each thread has its own, and no call yields, so none sees another's.
  */
