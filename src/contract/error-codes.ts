@@ -41,6 +41,14 @@ export const errorCodes = {
   target_not_allowed: { status: 422, title: 'The webhook target is not allowed' },
   rate_limited: { status: 429, title: 'Too many requests' },
   too_many_subscriptions: { status: 429, title: 'Too many subscriptions' },
+  // A live subscription that is refused or ended.
+  op_unknown: { status: 400, title: 'The operation is unknown' },
+  filter_invalid: { status: 400, title: 'The filter cannot be read' },
+  topic_not_available: { status: 422, title: 'The topic is not available' },
+  subscription_exists: { status: 409, title: 'The subscription id is in use' },
+  subscription_unknown: { status: 404, title: 'There is no such subscription' },
+  client_too_slow: { status: 503, title: 'The client reads too slowly' },
+  // Trouble on this side.
   internal: { status: 500, title: 'Internal error' },
   storage_unavailable: { status: 503, title: 'Storage is not available' },
   overloaded: { status: 503, title: 'Overloaded' },
