@@ -1,0 +1,167 @@
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import { messageOf } from '../base/errors.ts';
+import { type Config, configSchema } from './schema.ts';
+
+/** Everything that is wrong with a configuration, each with the path of its option. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(
+      `the configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    );
+    this.faults = faults;
+  }
+}
+
+export interface ConfigSources {
+  /** A YAML file over the defaults. */
+  readonly file?: string | undefined;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Dotted paths, as flags give them: `{"http.port": "9000"}`. */
+  readonly flags?: Readonly<Record<string, unknown>>;
+}
+
+type Tree = { [key: string]: unknown };
+
+const defaultsFile = new URL('../../config/default.yaml', import.meta.url);
+const prefix = 'PULSEGATE_';
+
+/**
+ * Defaults < file < environment < flags, parsed once into a frozen, complete value. Throws `ConfigError` with all
+ * faults at once: unknown options with the nearest known one, bad values with their path.
+ */
+export function loadConfig(sources: ConfigSources = {}): Config {
+  const faults: string[] = [];
+  const defaults = readYaml(defaultsFile, 'config/default.yaml', faults);
+  const known = leaves(defaults);
+  const merged = structuredClone(defaults);
+  if (sources.file !== undefined) merge(merged, readYaml(sources.file, sources.file, faults));
+  for (const [path, value] of fromEnvironment(sources.env ?? {}, known, faults)) put(merged, path, value);
+  for (const [path, value] of Object.entries(sources.flags ?? {})) put(merged, path, value);
+  const parsed = configSchema.safeParse(merged);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      if (issue.code === 'unrecognized_keys') {
+        for (const key of issue.keys) faults.push(unknownOption([...issue.path.map(String), key].join('.'), known));
+      } else {
+        faults.push(`${issue.path.map(String).join('.')}: ${issue.message}`);
+      }
+    }
+  }
+  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
+  return deepFreeze(parsed.data);
+}
+
+/** The environment variable of an option: `webhooks.allowTargets` → `PULSEGATE_WEBHOOKS_ALLOW_TARGETS`. */
+export function environmentName(path: string): string {
+  return (
+    prefix +
+    path
+      .replaceAll(/([a-z0-9])([A-Z])/g, '$1_$2')
+      .replaceAll('.', '_')
+      .toUpperCase()
+  );
+}
+
+function fromEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+  known: readonly string[],
+  faults: string[],
+): [string, unknown][] {
+  const byName = new Map(known.map((path) => [environmentName(path), path]));
+  byName.set('PULSEGATE_ADMIN_KEY', 'access.adminKey');
+  const found: [string, unknown][] = [];
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith(prefix) || value === undefined) continue;
+    const fileName = name.endsWith('_FILE') ? byName.get(name.slice(0, -'_FILE'.length)) : undefined;
+    const path = byName.get(name);
+    if (path !== undefined) found.push([path, value]);
+    else if (fileName === undefined) faults.push(`${name} names no option; ${suggestion(name, [...byName.keys()])}`);
+    else found.push([fileName, readSecret(name, value, faults)]);
+  }
+  return found;
+}
+
+function readSecret(name: string, file: string, faults: string[]): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    faults.push(`${name}: ${messageOf(error)}`);
+    return '';
+  }
+}
+
+function readYaml(file: string | URL, shown: string, faults: string[]): Tree {
+  try {
+    const parsed: unknown = parse(readFileSync(file, 'utf8'));
+    if (parsed === null || parsed === undefined) return {};
+    if (isTree(parsed)) return parsed;
+    faults.push(`${shown}: must be a mapping of options`);
+  } catch (error) {
+    faults.push(`${shown}: ${messageOf(error)}`);
+  }
+  return {};
+}
+
+function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function merge(into: Tree, from: Tree): void {
+  for (const [key, value] of Object.entries(from)) {
+    const below = into[key];
+    if (isTree(below) && isTree(value)) merge(below, value);
+    else into[key] = value;
+  }
+}
+
+function put(tree: Tree, path: string, value: unknown): void {
+  const keys = path.split('.');
+  const last = keys.pop() ?? '';
+  let at = tree;
+  for (const key of keys) {
+    const below = at[key];
+    const next: Tree = isTree(below) ? below : {};
+    at[key] = next;
+    at = next;
+  }
+  at[last] = value;
+}
+
+function leaves(tree: Tree, above = ''): string[] {
+  return Object.entries(tree).flatMap(([key, value]) =>
+    isTree(value) ? leaves(value, `${above}${key}.`) : [`${above}${key}`],
+  );
+}
+
+function unknownOption(path: string, known: readonly string[]): string {
+  return `${path}: there is no such option; ${suggestion(path, known)}`;
+}
+
+function suggestion(name: string, known: readonly string[]): string {
+  const [nearest] = known.toSorted((a, b) => distance(name, a) - distance(name, b));
+  return `did you mean ${nearest}?`;
+}
+
+/** Levenshtein distance. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length];
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const child of Object.values(value)) {
+    if (typeof child === 'object' && child !== null) deepFreeze(child);
+  }
+  return Object.freeze(value);
+}

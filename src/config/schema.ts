@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { parseDuration } from '../base/duration.ts';
+import { RejectedError } from '../base/errors.ts';
+
+/** Milliseconds, written `30s`, `5m`, `1h30m`. */
+const duration = z.union([z.string(), z.number()]).transform((text, context) => {
+  try {
+    return parseDuration(String(text));
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: error instanceof RejectedError ? error.message : 'not a duration' });
+    return z.NEVER;
+  }
+});
+
+const sizes: Readonly<Record<string, number>> = { '': 1, b: 1, kb: 1_024, mb: 1_048_576, gb: 1_073_741_824 };
+
+/** Bytes, written `256kb`, `64mb` or as a plain number. */
+const bytes = z.union([z.string(), z.number()]).transform((text, context) => {
+  const match = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?$/i.exec(String(text).trim());
+  if (!match) {
+    context.addIssue({ code: 'custom', message: `"${text}" is not a size; write for example 256kb or 64mb` });
+    return z.NEVER;
+  }
+  return Math.round(Number(match[1]) * sizes[(match[2] ?? '').toLowerCase()]);
+});
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const count = z.coerce.number().int().min(1);
+const list = z.union([
+  z.array(z.string()),
+  z.string().transform((text) =>
+    text
+      .split(',')
+      .map((part) => part.trim())
+      .filter(Boolean),
+  ),
+]);
+const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
+const url = z.union([z.literal(''), z.url({ protocol: /^https?$/ })]);
+
+/** Every option there is; `config/default.yaml` gives each its default and a sentence. */
+export const configSchema = z.strictObject({
+  http: z.strictObject({
+    host: z.string().min(1),
+    port,
+    publicUrl: url,
+    cors: list,
+    trustProxy: flag,
+    bodyBytesMax: bytes,
+  }),
+  mqtt: z.strictObject({
+    host: z.string().min(1),
+    port,
+    packetBytesMax: bytes,
+    connectionsMax: count,
+    stallMax: duration,
+    drainTimeout: duration,
+  }),
+  data: z.strictObject({ dir: z.string().min(1) }),
+  ingest: z.strictObject({ futureMax: duration, inFlightMessagesMax: count, inFlightBytesMax: bytes }),
+  device: z.strictObject({ metricsMax: count }),
+  storage: z.strictObject({ seriesMax: count, sealAfter: duration, resumeWindow: duration, resumeBytesMax: bytes }),
+  quarantine: z.strictObject({ maxBytes: bytes }),
+  live: z.strictObject({ clientsMax: count, subscriptionsMax: count, clientBacklogMax: bytes, heartbeat: duration }),
+  webhooks: z.strictObject({ allowTargets: list, concurrency: count, timeout: duration }),
+  access: z.strictObject({ adminKey: z.string() }),
+  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']) }),
+});
+
+export type Config = z.output<typeof configSchema>;
+
+/** Options whose value never appears in a log or in `config print`. */
+export const secretPaths: readonly string[] = ['access.adminKey'];

@@ -1,0 +1,293 @@
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import {
+  Aedes,
+  type AuthenticateError,
+  type AuthErrorCode,
+  type Client,
+  type PublishPacket,
+  type Subscription,
+} from 'aedes';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Message, Receipt } from '../../domain/message.ts';
+import { fingerprint } from '../fingerprint.ts';
+import type { RedeliveryBook } from '../redelivery.ts';
+import { GuardedConnection } from './guarded-connection.ts';
+import { PacketScanner } from './packet-scanner.ts';
+
+/** Where messages go. */
+export interface MessageSink {
+  /** Settles the receipt once the message is on disk (QoS 1, 2) or has its place in the window (QoS 0). */
+  receive(message: Message, receipt: Receipt): void;
+  /** A message arrived again that is settled, or being settled. */
+  redelivered(): void;
+}
+
+export interface BrokerOptions {
+  readonly host: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+  readonly packetBytesMax: number;
+  readonly connectionsMax: number;
+  /** How long a receipt may stay open before its connection is closed, ms. */
+  readonly stallMax: number;
+  /** How long a subscriber may refuse to read before it is closed, ms. */
+  readonly drainTimeout: number;
+}
+
+export interface BrokerParts {
+  readonly sink: MessageSink;
+  readonly redelivery: RedeliveryBook;
+  /** Whether this CONNECT is let in; the answer is a sentence for the log when it is not. */
+  readonly judgeConnect: (facts: {
+    readonly remoteAddress: string | undefined;
+    readonly username: string | undefined;
+    readonly password: string | undefined;
+  }) => { readonly allowed: true } | { readonly allowed: false; readonly detail: string };
+  readonly clock: Clock;
+  readonly random: { next(): number };
+  readonly log: Log;
+}
+
+export interface BrokerCounts {
+  readonly connections: number;
+  readonly refusedConnects: number;
+  readonly refusedSubscriptions: number;
+  readonly cutConnections: number;
+}
+
+/** Receipts that a connection is waiting for. */
+interface Waiting {
+  count: number;
+  /** Monotonic ms of the last settlement, or of the first wait. */
+  since: number;
+}
+
+const connectBytesMax = 65_536;
+const stopGraceMs = 2_000;
+const readmissionMs = 1_000;
+
+/**
+ * The embedded MQTT 3.1.1 broker. aedes sends the PUBACK when `authorizePublish` calls back, so that is where the
+ * commit is awaited. What devices publish reaches MQTT subscribers through aedes; rules and live never ride on that.
+ */
+export class EmbeddedBroker {
+  readonly #options: BrokerOptions;
+  readonly #parts: BrokerParts;
+  readonly #connections = new Set<GuardedConnection>();
+  readonly #waiting = new Map<GuardedConnection, Waiting>();
+  #aedes: Aedes | undefined;
+  #server: Server | undefined;
+  #watch: Timer | undefined;
+  #held = false;
+  /** Monotonic ms before which nobody is let in; Infinity while storage is unavailable. */
+  #admitFrom = 0;
+  #refusedConnects = 0;
+  #refusedSubscriptions = 0;
+  #cutConnections = 0;
+
+  constructor(options: BrokerOptions, parts: BrokerParts) {
+    this.#options = options;
+    this.#parts = parts;
+  }
+
+  /** Begins to listen. Rejects with the error of the socket, EADDRINUSE for example. */
+  async start(): Promise<void> {
+    const aedes = await Aedes.createBroker({
+      connectTimeout: 10_000,
+      drainTimeout: this.#options.drainTimeout,
+      // Clients may send on before their CONNACK (MQTT 3.1.1 section 3.1.4); 42, the default, is soon reached.
+      queueLimit: 1_000,
+      preConnect: (client, packet, done) => this.#preConnect(client, packet.clientId, done),
+      authenticate: (client, username, password, done) => this.#authenticate(client, username, password, done),
+      authorizePublish: (client, packet, done) => this.#authorizePublish(client, packet, done),
+      authorizeSubscribe: (_client, subscription, done) => done(null, this.#grant(subscription)),
+      authorizeForward: (_client, packet) => (isReserved(packet.topic) ? null : packet),
+    });
+    aedes.on('clientError', (client, error) => this.#cut(client, error));
+    aedes.on('connectionError', (client, error) => this.#cut(client, error));
+    this.#aedes = aedes;
+    const server = createServer((socket) => {
+      if (this.#connections.size >= this.#options.connectionsMax) {
+        this.#refusedConnects++;
+        socket.destroy();
+        return;
+      }
+      const scanner = new PacketScanner({ packetBytesMax: this.#options.packetBytesMax, connectBytesMax });
+      const connection = new GuardedConnection(socket, scanner);
+      connection.hold(this.#held);
+      this.#connections.add(connection);
+      connection.on('close', () => {
+        this.#connections.delete(connection);
+        this.#waiting.delete(connection);
+      });
+      aedes.handle(connection);
+    });
+    this.#server = server;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(this.#options.port, this.#options.host, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    this.#watchStalls();
+  }
+
+  /** The port that is listened on. */
+  get port(): number {
+    return (this.#server?.address() as AddressInfo | null)?.port ?? this.#options.port;
+  }
+
+  counts(): BrokerCounts {
+    return {
+      connections: this.#connections.size,
+      refusedConnects: this.#refusedConnects,
+      refusedSubscriptions: this.#refusedSubscriptions,
+      cutConnections: this.#cutConnections,
+    };
+  }
+
+  /** The in-flight window is full (`false`) or has room again (`true`). */
+  windowChanged(open: boolean): void {
+    this.#held = !open;
+    for (const connection of this.#connections) connection.hold(this.#held);
+  }
+
+  /** While storage is unavailable nobody is let in; afterwards the devices come back spread over a second. */
+  storageChanged(healthy: boolean): void {
+    this.#admitFrom = healthy ? this.#parts.clock.monotonic() : Number.POSITIVE_INFINITY;
+  }
+
+  /** Stops reading, waits a moment for open receipts, then closes every connection. May come twice, or before `start`. */
+  async stop(): Promise<void> {
+    this.#watch?.cancel();
+    const server = this.#server;
+    const aedes = this.#aedes;
+    this.#server = undefined;
+    this.#aedes = undefined;
+    if (!server || !aedes) return;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    this.windowChanged(false);
+    const deadline = this.#parts.clock.monotonic() + stopGraceMs;
+    while ([...this.#waiting.values()].some(({ count }) => count > 0) && this.#parts.clock.monotonic() < deadline) {
+      await this.#parts.clock.sleep(5);
+    }
+    await new Promise<void>((resolve) => aedes.close(resolve));
+    for (const connection of this.#connections) connection.destroy();
+    await closed;
+  }
+
+  #preConnect(client: Client, clientId: string, done: (error: Error | null, success: boolean) => void): void {
+    if (clientId.length > 256) {
+      done(new Error('the client id is longer than 256 characters'), false);
+      return;
+    }
+    const { clock, random } = this.#parts;
+    const wait = this.#admitFrom - clock.monotonic();
+    if (wait === Number.POSITIVE_INFINITY) {
+      this.#refusedConnects++;
+      done(new Error('storage is not available'), false);
+      return;
+    }
+    if (wait < -readmissionMs || this.#admitFrom === 0) {
+      done(null, true);
+      return;
+    }
+    clock.after(random.next() * readmissionMs, () => done(null, !client.closed));
+  }
+
+  #authenticate(
+    client: Client,
+    username: string | undefined,
+    password: Buffer | undefined,
+    done: (error: AuthenticateError | null, success: boolean | null) => void,
+  ): void {
+    const remoteAddress = client.conn instanceof GuardedConnection ? client.conn.remoteAddress : undefined;
+    const judged = this.#parts.judgeConnect({ remoteAddress, username, password: password?.toString('utf8') });
+    if (judged.allowed) {
+      done(null, true);
+      return;
+    }
+    this.#refusedConnects++;
+    this.#parts.log.debug({ remote: remoteAddress, why: judged.detail }, 'an MQTT client was not let in');
+    // CONNACK return code 5, not authorized.
+    done(null, false);
+  }
+
+  /** `$SYS` would let anybody drive the broker, and `$share` is granted by aedes but never delivers: refused with 128. */
+  #grant(subscription: Subscription): Subscription | null {
+    if (!isReserved(subscription.topic)) return subscription;
+    this.#refusedSubscriptions++;
+    return null;
+  }
+
+  #authorizePublish(client: Client | null, packet: PublishPacket, done: (error?: Error | null) => void): void {
+    if (isReserved(packet.topic)) {
+      done(new Error(`topics beginning with $ are reserved: ${packet.topic.slice(0, 64)}`));
+      return;
+    }
+    const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
+    const clientId = client?.id ?? null;
+    const packetId = 'messageId' in packet && typeof packet.messageId === 'number' ? packet.messageId : undefined;
+    const identity =
+      packet.qos > 0 && packetId !== undefined && clientId !== null
+        ? { client: clientId, packetId, hash: fingerprint(packet.topic, payload) }
+        : null;
+    const message: Message = { topic: packet.topic, payload, qos: packet.qos, client: clientId, identity };
+    const receipt = this.#tracked(client, done);
+    if (!identity) {
+      this.#parts.sink.receive(message, receipt);
+      return;
+    }
+    const settle = this.#parts.redelivery.admit(identity, packet.dup, receipt);
+    if (settle) this.#parts.sink.receive(message, settle);
+    else this.#parts.sink.redelivered();
+  }
+
+  /** A receipt that the stall watch knows of. */
+  #tracked(client: Client | null, done: (error?: Error | null) => void): Receipt {
+    const connection = client?.conn;
+    if (!(connection instanceof GuardedConnection)) return (failure) => done(failure ?? null);
+    const { clock } = this.#parts;
+    let waiting = this.#waiting.get(connection);
+    if (!waiting) {
+      waiting = { count: 0, since: 0 };
+      this.#waiting.set(connection, waiting);
+    }
+    const mine = waiting;
+    if (mine.count++ === 0) mine.since = clock.monotonic();
+    return (failure) => {
+      mine.count--;
+      mine.since = clock.monotonic();
+      done(failure ?? null);
+    };
+  }
+
+  /** aedes answers no PINGREQ behind a stalled publish, so a stall is ended by us, with a reason. */
+  #watchStalls(): void {
+    const { clock, log } = this.#parts;
+    this.#watch = clock.after(1_000, () => {
+      const now = clock.monotonic();
+      for (const [connection, waiting] of this.#waiting) {
+        if (waiting.count === 0 || now - waiting.since < this.#options.stallMax) continue;
+        log.warn(
+          { remote: connection.remoteAddress, receipts: waiting.count },
+          'a connection was closed: its messages were not committed in time',
+        );
+        connection.destroy();
+      }
+      this.#watchStalls();
+    });
+  }
+
+  #cut(client: Client, error: Error): void {
+    this.#cutConnections++;
+    this.#parts.log.debug({ client: client.id, error: messageOf(error) }, 'an MQTT connection ended with an error');
+  }
+}
+
+function isReserved(topic: string): boolean {
+  return topic.startsWith('$');
+}

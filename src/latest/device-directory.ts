@@ -1,0 +1,80 @@
+import type { Commit } from '../domain/commit.ts';
+import type { DeviceFact, DeviceRecord } from '../domain/device.ts';
+import type { SeriesDirectory } from '../domain/series.ts';
+
+type Mutable<T> = { -readonly [key in keyof T]: T[key] };
+
+/** Every device that was ever heard of, as the commits tell it. */
+export class DeviceDirectory {
+  readonly #names: SeriesDirectory;
+  readonly #devices = new Map<string, Mutable<DeviceRecord>>();
+  /** By series id, so that a reading finds its device without a look-up by name. */
+  readonly #bySeries: (Mutable<DeviceRecord> | undefined)[] = [];
+  #online = 0;
+
+  constructor(names: SeriesDirectory) {
+    this.#names = names;
+  }
+
+  get size(): number {
+    return this.#devices.size;
+  }
+
+  /** Devices that said they are online. */
+  get online(): number {
+    return this.#online;
+  }
+
+  load(records: readonly DeviceRecord[]): void {
+    for (const record of records) this.#devices.set(record.device, { ...record });
+    this.#online = [...this.#devices.values()].filter((device) => device.status === 'online').length;
+  }
+
+  apply(commit: Commit): void {
+    for (const fact of commit.deviceFacts) this.#learn(fact);
+    const { series, count } = commit.readings;
+    for (let row = 0; row < count; row++) {
+      const record = this.#ofSeries(series[row], commit.at);
+      if (commit.at > record.lastSeen) record.lastSeen = commit.at;
+    }
+  }
+
+  get(device: string): DeviceRecord | undefined {
+    return this.#devices.get(device);
+  }
+
+  /** In order of their ids. */
+  list(): readonly DeviceRecord[] {
+    return [...this.#devices.values()].sort((a, b) => (a.device < b.device ? -1 : 1));
+  }
+
+  #ofSeries(series: number, at: number): Mutable<DeviceRecord> {
+    let record = this.#bySeries[series];
+    if (!record) {
+      record = this.#record(this.#names.series(series).device, at);
+      this.#bySeries[series] = record;
+    }
+    return record;
+  }
+
+  #record(device: string, at: number): Mutable<DeviceRecord> {
+    let record = this.#devices.get(device);
+    if (!record) {
+      record = { device, firstSeen: at, lastSeen: at, status: null, statusAt: null, attributes: {}, clockCorrected: 0 };
+      this.#devices.set(device, record);
+    }
+    return record;
+  }
+
+  #learn(fact: DeviceFact): void {
+    const record = this.#record(fact.device, fact.at);
+    record.lastSeen = Math.max(record.lastSeen, fact.at);
+    if (fact.status) {
+      this.#online += Number(fact.status === 'online') - Number(record.status === 'online');
+      record.status = fact.status;
+      record.statusAt = fact.at;
+    }
+    if (fact.attributes) record.attributes = { ...record.attributes, ...fact.attributes };
+    record.clockCorrected += fact.clockCorrected ?? 0;
+  }
+}

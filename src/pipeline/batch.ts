@@ -1,0 +1,125 @@
+import type { Commit, CommitResult, CommittedBatch } from '../domain/commit.ts';
+import type { DeviceFact } from '../domain/device.ts';
+import { disposition, type ReadingColumns, valueAt } from '../domain/reading.ts';
+import { ReadingBuilder } from '../domain/reading-builder.ts';
+import type { Series } from '../domain/series.ts';
+import type { AlertDraft, AlertJudge, DeliveryPlanner, NewestTime } from './ports.ts';
+import type { Entry, Outcome } from './entry.ts';
+import type { SeriesRegistry } from './series-registry.ts';
+
+/** What a batch is made with. */
+export interface BatchParts {
+  readonly seq: number;
+  /** Receipt clock, epoch ms: alerts whose deadline has passed by then fire in this batch. */
+  readonly now: number;
+  readonly registry: SeriesRegistry;
+  readonly judge: AlertJudge;
+  readonly plan: DeliveryPlanner;
+  readonly newestTime: NewestTime;
+}
+
+export interface Batch {
+  readonly commit: Commit;
+  /** Applied once the commit is on disk, dropped when it is not. */
+  readonly draft: AlertDraft;
+  /** Nothing in it needs the disk. */
+  readonly isEmpty: boolean;
+}
+
+/** Entries, in order of arrival, as one commit: readings in columns, what they do to alerts, whom that is told. */
+export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch {
+  const draft = parts.judge.begin();
+  const readings = new ReadingBuilder();
+  const newest = new Map<number, number>();
+  let at = 0;
+  for (const entry of entries) {
+    at = Math.max(at, entry.receivedAt);
+    if (entry.rules) draft.setRules(entry.rules, entry.receivedAt);
+    for (const { series, time, value } of entry.readings) {
+      readings.add(series, time, value);
+      if (!draft.watches(parts.registry.series(series))) continue;
+      // A reading that is not newer than what its series has never moves an alert.
+      if (time <= (newest.get(series) ?? parts.newestTime(series))) continue;
+      newest.set(series, time);
+      draft.read(parts.registry.series(series), time, value, entry.receivedAt);
+    }
+  }
+  draft.expire(parts.now);
+  const newSeries = parts.registry.unpersisted();
+  const facts = entries.flatMap((entry) => entry.facts);
+  const commit: Commit = {
+    seq: parts.seq,
+    at: Math.max(at, 1),
+    newSeries,
+    readings: readings.build(),
+    settled: entries.flatMap((entry) => entry.settled ?? []),
+    deviceFacts: [...births(newSeries, facts, at), ...facts],
+    transitions: draft.transitions,
+    alertStates: draft.states,
+    deliveries: parts.plan(draft.transitions, { seq: parts.seq, at }),
+    attempts: entries.flatMap((entry) => entry.attempt ?? []),
+    cancelledWebhooks: entries.flatMap((entry) => entry.removedWebhooks),
+    quarantine: entries.flatMap((entry) => entry.quarantine ?? []),
+  };
+  return { commit, draft, isEmpty: isEmpty(commit) };
+}
+
+/** A device is born in the commit of its first series. */
+function births(newSeries: readonly Series[], facts: readonly DeviceFact[], at: number): readonly DeviceFact[] {
+  if (newSeries.length === 0) return [];
+  const known = new Set(facts.map((fact) => fact.device));
+  return [...new Set(newSeries.map((series) => series.device))].flatMap((device) =>
+    known.has(device) ? [] : { device, at },
+  );
+}
+
+function isEmpty(commit: Commit): boolean {
+  const {
+    readings,
+    settled,
+    deviceFacts,
+    transitions,
+    alertStates,
+    deliveries,
+    attempts,
+    cancelledWebhooks,
+    quarantine,
+  } = commit;
+  const lists = [settled, deviceFacts, transitions, alertStates, deliveries, attempts, cancelledWebhooks, quarantine];
+  return readings.count === 0 && lists.every((list) => list.length === 0);
+}
+
+/** What each entry is told, in order of arrival. */
+export function outcomes(
+  entries: readonly Entry[],
+  result: Pick<CommitResult, 'seq' | 'dispositions'>,
+): readonly Outcome[] {
+  let row = 0;
+  return entries.map((entry): Outcome => {
+    if (entry.quarantine) return { kind: 'quarantined', seq: result.seq, code: entry.quarantine.reason };
+    const counts = [0, 0, 0];
+    for (const end = row + entry.readings.length; row < end; row++)
+      counts[result.dispositions?.[row] ?? disposition.stored]++;
+    return { kind: 'committed', seq: result.seq, stored: counts[0], replaced: counts[1], identical: counts[2] };
+  });
+}
+
+/** The commit as the outside hears of it. */
+export function committedBatch(commit: Commit, result: CommitResult): CommittedBatch {
+  return {
+    seq: result.seq,
+    at: commit.at,
+    readings: withoutIdentical(result.readings, result.dispositions),
+    transitions: commit.transitions,
+  };
+}
+
+function withoutIdentical(columns: ReadingColumns, dispositions: Uint8Array | null): ReadingColumns {
+  if (!dispositions?.includes(disposition.identical)) return columns;
+  const kept = new ReadingBuilder(columns.count);
+  for (let row = 0; row < columns.count; row++) {
+    if (dispositions[row] !== disposition.identical)
+      kept.add(columns.series[row], columns.times[row], valueAt(columns, row));
+  }
+  return kept.build();
+}

@@ -1,0 +1,60 @@
+import type { Attempt } from '../domain/delivery.ts';
+import type { DeviceFact } from '../domain/device.ts';
+import type { SettledMessage } from '../domain/commit.ts';
+import type { QuarantineEntry } from '../domain/quarantine.ts';
+import type { Value } from '../domain/reading.ts';
+import type { Rule } from '../domain/rule.ts';
+
+/** Something to be committed, and whom to tell. Entries are committed and answered in order of arrival. */
+export interface Entry {
+  readonly readings: readonly EntryReading[];
+  readonly facts: readonly DeviceFact[];
+  readonly settled: SettledMessage | null;
+  readonly quarantine: QuarantineEntry | null;
+  readonly attempt: Attempt | null;
+  readonly rules: readonly Rule[] | null;
+  readonly removedWebhooks: readonly string[];
+  /** Receipt time, epoch ms. */
+  readonly receivedAt: number;
+  /** Size in the in-flight window; 0 for entries of our own, which do not pass through it. */
+  readonly bytes: number;
+  /** The message as it came, should it turn out that it cannot be stored. */
+  readonly message: { readonly topic: string; readonly payload: Uint8Array; readonly client: string | null } | null;
+  settle(outcome: Outcome): void;
+}
+
+export interface EntryReading {
+  readonly series: number;
+  readonly time: number;
+  readonly value: Value;
+}
+
+/** What became of an entry. */
+export type Outcome =
+  | {
+      readonly kind: 'committed';
+      readonly seq: number;
+      readonly stored: number;
+      readonly replaced: number;
+      readonly identical: number;
+    }
+  | { readonly kind: 'quarantined'; readonly seq: number; readonly code: string }
+  | { readonly kind: 'failed'; readonly error: Error };
+
+const nothing: readonly never[] = [];
+
+/** An entry with nothing in it but what is given. */
+export function entry(parts: Partial<Entry> & Pick<Entry, 'receivedAt' | 'settle'>): Entry {
+  return {
+    readings: nothing,
+    facts: nothing,
+    settled: null,
+    quarantine: null,
+    attempt: null,
+    rules: null,
+    removedWebhooks: nothing,
+    bytes: 0,
+    message: null,
+    ...parts,
+  };
+}

@@ -1,0 +1,293 @@
+import { RejectedError, TransientError, type Fault } from '../base/errors.ts';
+import { decodeAttributes, decodeStatus } from '../decode/attributes.ts';
+import { decodeBare } from '../decode/bare.ts';
+import { type DecodedReading, decodeTelemetry } from '../decode/native.ts';
+import { decodeReadings, type PostedReading } from '../decode/readings-json.ts';
+import type { DeviceFact } from '../domain/device.ts';
+import type { Message, Receipt } from '../domain/message.ts';
+import { isDeviceTopic, parseDeviceTopic } from '../domain/topic.ts';
+import { clockCorrection } from './clock-correction.ts';
+import { type Entry, type EntryReading, entry, type Outcome } from './entry.ts';
+import type { Ledger } from './ledger.ts';
+import type { ReceiptClock } from './receipt-clock.ts';
+import type { SeriesRegistry } from './series-registry.ts';
+import type { Window } from './window.ts';
+
+export interface IntakeParts {
+  readonly registry: SeriesRegistry;
+  readonly window: Window;
+  readonly ledger: Ledger;
+  readonly receiptClock: ReceiptClock;
+  readonly submit: (entry: Entry) => void;
+  /** How far ahead a time may be, ms. */
+  readonly futureMax: number;
+  /** Receipt time of the newest commit that was recovered, epoch ms. */
+  readonly lastCommitAt: number;
+}
+
+/** What `POST /readings` answers. */
+export interface PostOutcome {
+  readonly seq: number;
+  readonly stored: number;
+  readonly replaced: number;
+  readonly identical: number;
+  readonly refused: readonly Fault[];
+}
+
+/** Room in the window for what a message weighs beside its bytes: objects, columns, the alert overlay. */
+const overheadBytes = 256;
+
+/** Where messages become entries: decoded, judged by the clock, given their series, counted. */
+export class Intake {
+  readonly #parts: IntakeParts;
+  /** The last time of receipt used for a device that sends none, so that two messages in one millisecond stay two. */
+  readonly #stamps = new Map<string, number>();
+
+  constructor(parts: IntakeParts) {
+    this.#parts = parts;
+  }
+
+  /** A message of a broker. The receipt settles once it is on disk; for QoS 0 once it has its place in the window. */
+  receive(message: Message, receipt: Receipt): void {
+    const { ledger, window } = this.#parts;
+    ledger.messages.received++;
+    if (!isDeviceTopic(message.topic)) {
+      ledger.messages.relayed++;
+      receipt();
+      return;
+    }
+    if (message.qos === 0 && !window.open) {
+      ledger.messages.shed++;
+      receipt();
+      return;
+    }
+    this.#enter(this.#decode(message), message, receipt);
+  }
+
+  /** A message that had been settled before, or that joined the receipt of its first delivery. */
+  redelivered(): void {
+    this.#parts.ledger.messages.received++;
+    this.#parts.ledger.messages.redelivered++;
+  }
+
+  /**
+   * The body of `POST /readings`; resolves after the commit. All or nothing, unless `partial`. Rejects with
+   * `RejectedError` (its `errors` say what is wrong where) or `TransientError`.
+   */
+  async post(
+    body: Uint8Array,
+    format: 'json' | 'ndjson',
+    options: { readonly partial: boolean },
+  ): Promise<PostOutcome> {
+    const { ledger, window } = this.#parts;
+    ledger.messages.received++;
+    if (!window.open) {
+      ledger.messages.shed++;
+      throw new TransientError('the gateway is overloaded; try again');
+    }
+    const decoded = this.#refusing(() => this.#decodePost(body, format, options.partial));
+    const outcome = await new Promise<Outcome>((settle) =>
+      this.#submit({ ...decoded, bytes: body.length + overheadBytes }, settle),
+    );
+    if (outcome.kind !== 'committed') {
+      ledger.messages.shed++;
+      throw outcome.kind === 'failed'
+        ? outcome.error
+        : new RejectedError(outcome.code, 'the readings cannot be stored');
+    }
+    ledger.messages.accepted++;
+    return { ...outcome, refused: decoded.faults };
+  }
+
+  #decode(message: Message): Decoded {
+    const receivedAt = this.#parts.receiptClock.now();
+    try {
+      const topic = parseDeviceTopic(message.topic);
+      const base = { receivedAt, readings: [], facts: [], kind: 'control' as const };
+      switch (topic.kind) {
+        case 'telemetry':
+          return this.#telemetry(topic.device, topic.metric, message.payload, receivedAt);
+        case 'status':
+          return { ...base, facts: [{ device: topic.device, at: receivedAt, status: decodeStatus(message.payload) }] };
+        case 'attributes':
+          return {
+            ...base,
+            facts: [{ device: topic.device, at: receivedAt, attributes: decodeAttributes(message.payload) }],
+          };
+        default:
+          return base;
+      }
+    } catch (error) {
+      if (!(error instanceof RejectedError)) throw error;
+      return { receivedAt, readings: [], facts: [], kind: 'refused', refusal: error };
+    }
+  }
+
+  #telemetry(device: string, metric: string | null, payload: Uint8Array, receivedAt: number): Decoded {
+    if (metric !== null) {
+      const value = decodeBare(payload);
+      return this.#place(device, [{ metric, time: null, value }], receivedAt);
+    }
+    const { readings, truncated } = decodeTelemetry(payload);
+    const placed = this.#place(device, readings, receivedAt);
+    this.#parts.ledger.timesTruncated += truncated;
+    return placed;
+  }
+
+  /** Times and series for the readings of one device's message. */
+  #place(device: string, decoded: readonly DecodedReading[], receivedAt: number): Decoded {
+    const correction = this.#correction(decoded, receivedAt);
+    const stamp = decoded.some((reading) => reading.time === null) ? this.#stamp(device, receivedAt) : receivedAt;
+    const readings = decoded.map(
+      ({ metric, time, value }): EntryReading => ({
+        series: this.#parts.registry.assign(device, metric),
+        time: time === null ? stamp : time - correction,
+        value,
+      }),
+    );
+    const facts: DeviceFact[] = [];
+    if (correction > 0) facts.push({ device, at: receivedAt, clockCorrected: 1 });
+    return { receivedAt, readings, facts, kind: 'accepted' };
+  }
+
+  #correction(decoded: readonly { readonly time: number | null }[], receivedAt: number): number {
+    let newest = Number.NEGATIVE_INFINITY;
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const { time } of decoded) {
+      if (time === null) continue;
+      newest = Math.max(newest, time);
+      oldest = Math.min(oldest, time);
+    }
+    if (newest < oldest) return 0;
+    const correction = clockCorrection({
+      newest,
+      oldest,
+      receivedAt,
+      futureMax: this.#parts.futureMax,
+      clockTrusted: receivedAt >= this.#parts.lastCommitAt,
+    });
+    if (correction > 0) this.#parts.ledger.clockCorrected++;
+    return correction;
+  }
+
+  #stamp(device: string, receivedAt: number): number {
+    const stamp = Math.max(receivedAt, (this.#stamps.get(device) ?? 0) + 1);
+    this.#stamps.set(device, stamp);
+    return stamp;
+  }
+
+  #enter(decoded: Decoded, message: Message, receipt: Receipt): void {
+    const { ledger } = this.#parts;
+    const bytes = message.payload.length + message.topic.length + overheadBytes;
+    const kept = { topic: message.topic, payload: message.payload, client: message.client };
+    const { refusal } = decoded;
+    const quarantine = refusal
+      ? {
+          ...kept,
+          receivedAt: decoded.receivedAt,
+          reason: refusal.code,
+          pointer: refusal.pointer,
+          detail: refusal.message,
+        }
+      : null;
+    this.#submit({ ...decoded, bytes, quarantine, settled: message.identity, message: kept }, (outcome) => {
+      if (outcome.kind === 'failed') {
+        ledger.messages.shed++;
+        if (message.qos > 0) receipt(outcome.error);
+        return;
+      }
+      if (outcome.kind === 'quarantined') ledger.refuse(outcome.code);
+      else if (decoded.kind === 'control') ledger.messages.control++;
+      else ledger.messages.accepted++;
+      if (message.qos > 0) receipt();
+    });
+    if (message.qos === 0) receipt();
+  }
+
+  #submit(
+    parts: Partial<Entry> & { readonly receivedAt: number; readonly bytes: number },
+    settle: (outcome: Outcome) => void,
+  ): void {
+    const { ledger, window, submit } = this.#parts;
+    const count = parts.readings?.length ?? 0;
+    ledger.readings.decoded += count;
+    window.enter(parts.bytes);
+    submit(
+      entry({
+        ...parts,
+        settle: (outcome) => {
+          window.leave(1, parts.bytes);
+          if (outcome.kind === 'committed') {
+            ledger.readings.stored += outcome.stored;
+            ledger.readings.replaced += outcome.replaced;
+            ledger.readings.identical += outcome.identical;
+          } else {
+            // Given back or quarantined after all: these readings never came to be.
+            ledger.readings.decoded -= count;
+          }
+          settle(outcome);
+        },
+      }),
+    );
+  }
+
+  #decodePost(body: Uint8Array, format: 'json' | 'ndjson', partial: boolean): PostDecoded {
+    const receivedAt = this.#parts.receiptClock.now();
+    const { readings: posted, pointers, faults: found, truncated } = decodeReadings(body, format);
+    const faults = [...found];
+    if (faults.length > 0 && !partial) throw refusedReadings(faults);
+    const correction = posted.length > 0 ? this.#correction(posted, receivedAt) : 0;
+    const readings: EntryReading[] = [];
+    const facts = new Map<string, DeviceFact>();
+    posted.forEach((reading, index) => {
+      try {
+        readings.push(this.#placePosted(reading, correction, receivedAt));
+        if (correction > 0) facts.set(reading.device, { device: reading.device, at: receivedAt, clockCorrected: 1 });
+      } catch (error) {
+        if (!(error instanceof RejectedError)) throw error;
+        faults.push({ pointer: pointers[index], code: error.code, detail: error.message });
+      }
+    });
+    if (faults.length > 0 && !partial) throw refusedReadings(faults);
+    this.#parts.ledger.timesTruncated += truncated;
+    return { receivedAt, readings, facts: [...facts.values()], faults };
+  }
+
+  #placePosted({ device, metric, time, value }: PostedReading, correction: number, receivedAt: number): EntryReading {
+    const series = this.#parts.registry.assign(device, metric);
+    return { series, time: time === null ? this.#stamp(`${device} ${metric}`, receivedAt) : time - correction, value };
+  }
+
+  #refusing<T>(decode: () => T): T {
+    try {
+      return decode();
+    } catch (error) {
+      if (error instanceof RejectedError) this.#parts.ledger.refuse(error.code);
+      throw error;
+    }
+  }
+}
+
+interface Decoded {
+  readonly receivedAt: number;
+  readonly readings: readonly EntryReading[];
+  readonly facts: readonly DeviceFact[];
+  readonly kind: 'accepted' | 'control' | 'refused';
+  readonly refusal?: RejectedError;
+}
+
+interface PostDecoded {
+  readonly receivedAt: number;
+  readonly readings: readonly EntryReading[];
+  readonly facts: readonly DeviceFact[];
+  readonly faults: readonly Fault[];
+}
+
+function refusedReadings(faults: readonly Fault[]): RejectedError {
+  const [first] = faults;
+  const rest = faults.length > 1 ? ` (and ${faults.length - 1} more)` : '';
+  return new RejectedError('validation_failed', `nothing was stored: ${first.detail}${rest}`, {
+    pointer: first.pointer,
+    errors: faults,
+  });
+}

@@ -1,0 +1,300 @@
+import type { Clock, Timer } from '../base/clock.ts';
+import { messageOf, TransientError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { Commit, CommitResult } from '../domain/commit.ts';
+import { type BatchParts, buildBatch, committedBatch, outcomes } from './batch.ts';
+import { type Entry, entry } from './entry.ts';
+import type { Ledger } from './ledger.ts';
+import type { AlertJudge, CommitListener, CommitStore, DeliveryPlanner, NewestTime } from './ports.ts';
+import type { ReceiptClock } from './receipt-clock.ts';
+import type { SeriesRegistry } from './series-registry.ts';
+
+export interface PipelineParts {
+  readonly store: CommitStore;
+  /** After a COMMIT whose outcome is unknown: closes and opens the store, answers with its newest commit. */
+  readonly reopen: () => Promise<number>;
+  /** How a failed commit is to be understood. */
+  readonly classify: (error: unknown) => 'wait' | 'refused' | 'unknown';
+  readonly registry: SeriesRegistry;
+  readonly judge: AlertJudge;
+  readonly plan: DeliveryPlanner;
+  readonly newestTime: NewestTime;
+  readonly receiptClock: ReceiptClock;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly ledger: Ledger;
+  /** Something broke that must not be carried on with. */
+  readonly fatal: (error: unknown) => void;
+}
+
+const retryFirstMs = 250;
+const retryLastMs = 10_000;
+
+/**
+ * Groups what arrives while a commit is in flight into the next one (an idle pipeline adds no delay), commits it, and
+ * then, in order: alert overlay becomes state, receipts settle in order of arrival, listeners hear of the commit.
+ * One commit is in flight at a time.
+ */
+export class Pipeline {
+  readonly #parts: PipelineParts;
+  readonly #listeners: CommitListener[] = [];
+  readonly #healthListeners: ((healthy: boolean) => void)[] = [];
+  readonly #commitMs: number[] = [];
+  #queue: Entry[] = [];
+  #seq = 0;
+  #running = false;
+  #scheduled = false;
+  #stopping = false;
+  #healthy = true;
+  #retryMs = retryFirstMs;
+  #deadline: Timer | undefined;
+  #idle: (() => void)[] = [];
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+  }
+
+  /** The newest commit. */
+  get seq(): number {
+    return this.#seq;
+  }
+
+  /** False from a failed commit until the next that succeeds; then messages are given back unacknowledged. */
+  get healthy(): boolean {
+    return this.#healthy;
+  }
+
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  onCommitted(listener: CommitListener): void {
+    this.#listeners.push(listener);
+  }
+
+  onHealth(listener: (healthy: boolean) => void): void {
+    this.#healthListeners.push(listener);
+  }
+
+  /** Goes on after commit `seq`, with the deadlines that were recovered. */
+  start(seq: number): void {
+    this.#seq = seq;
+    this.#setDeadline();
+  }
+
+  submit(added: Entry): void {
+    if (added.bytes > 0 && (this.#stopping || !this.#healthy)) {
+      const why = this.#stopping ? 'the gateway is stopping' : 'storage is not available; try again';
+      added.settle({ kind: 'failed', error: new TransientError(why) });
+      return;
+    }
+    this.#queue.push(added);
+    this.#schedule();
+  }
+
+  /** Durations of the commits since the last call, in milliseconds. */
+  takeCommitDurations(): readonly number[] {
+    return this.#commitMs.splice(0);
+  }
+
+  /** Commits what is queued and returns when nothing is in flight; messages that still arrive are given back. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#deadline?.cancel();
+    if (!this.#running && this.#queue.length === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#idle.push(resolve);
+      this.#schedule();
+    });
+  }
+
+  /** The end of the current turn of the event loop: everything that the sockets hold ready joins the batch. */
+  #schedule(): void {
+    if (this.#running || this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#running = true;
+      this.#drain()
+        .catch((error: unknown) => this.#parts.fatal(error))
+        .finally(() => {
+          this.#running = false;
+          for (const resolve of this.#idle.splice(0)) resolve();
+        });
+    });
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const entries = this.#queue;
+      this.#queue = [];
+      await this.#commit(entries);
+    }
+    this.#setDeadline();
+  }
+
+  async #commit(entries: readonly Entry[]): Promise<void> {
+    const { commit, draft, isEmpty } = buildBatch(entries, this.#batchParts());
+    if (isEmpty && this.#healthy) {
+      draft.apply();
+      this.#settle(entries, { seq: this.#seq, dispositions: null });
+      return;
+    }
+    const began = this.#parts.clock.monotonic();
+    let result: CommitResult;
+    try {
+      result = await this.#parts.store.commit(commit);
+    } catch (error) {
+      await this.#failed(entries, commit, error);
+      return;
+    }
+    this.#noteDuration(this.#parts.clock.monotonic() - began);
+    this.#seq = result.seq;
+    this.#parts.registry.persisted(commit.newSeries);
+    this.#parts.ledger.commits++;
+    this.#parts.ledger.quarantined += commit.quarantine.length;
+    draft.apply();
+    this.#turnHealth(true);
+    this.#settle(entries, result);
+    this.#tell(commit, result);
+  }
+
+  #batchParts(): BatchParts {
+    const { registry, judge, plan, newestTime, receiptClock } = this.#parts;
+    return { seq: this.#seq + 1, now: receiptClock.now(), registry, judge, plan, newestTime };
+  }
+
+  #settle(entries: readonly Entry[], result: Pick<CommitResult, 'seq' | 'dispositions'>): void {
+    const settled = outcomes(entries, result);
+    for (let index = 0; index < entries.length; index++) entries[index].settle(settled[index]);
+  }
+
+  #tell(commit: Commit, result: CommitResult): void {
+    const batch = committedBatch(commit, result);
+    const deliveries = commit.deliveries.map((delivery) => ({
+      ...delivery,
+      seq: result.seq,
+      state: 'pending' as const,
+      attempts: 0,
+      nextAttemptAt: 0,
+    }));
+    for (const listener of this.#listeners) listener({ commit, batch, deliveries });
+  }
+
+  async #failed(entries: readonly Entry[], commit: Commit, error: unknown): Promise<void> {
+    this.#parts.ledger.commitFailures++;
+    switch (this.#parts.classify(error)) {
+      case 'refused':
+        await this.#isolatePoison(entries, error);
+        return;
+      case 'unknown':
+        await this.#resolveUnknown(entries, commit, error);
+        return;
+      case 'wait':
+        this.#giveBack(entries, error);
+    }
+  }
+
+  /** The store refuses this very batch: halve it until the message that cannot be stored is alone, and quarantine it. */
+  async #isolatePoison(entries: readonly Entry[], error: unknown): Promise<void> {
+    if (entries.length > 1) {
+      const middle = entries.length >> 1;
+      await this.#commit(entries.slice(0, middle));
+      await this.#commit(entries.slice(middle));
+      return;
+    }
+    const [poison] = entries;
+    if (!poison?.message) {
+      this.#giveBack(entries, error);
+      return;
+    }
+    this.#parts.log.error(
+      { topic: poison.message.topic, error: messageOf(error) },
+      'a message cannot be stored and goes to the quarantine',
+    );
+    const detail = 'the storage engine refused the readings of this message';
+    await this.#commit([
+      entry({
+        receivedAt: poison.receivedAt,
+        settled: poison.settled,
+        bytes: poison.bytes,
+        quarantine: {
+          ...poison.message,
+          receivedAt: poison.receivedAt,
+          reason: 'message_poisonous',
+          pointer: '',
+          detail,
+        },
+        settle: (outcome) => poison.settle(outcome),
+      }),
+    ]);
+  }
+
+  /** COMMIT itself failed: only what the reopened store says is true. */
+  async #resolveUnknown(entries: readonly Entry[], commit: Commit, error: unknown): Promise<void> {
+    this.#parts.log.error(
+      { seq: commit.seq, error: messageOf(error) },
+      'the outcome of a commit is unknown; the store is opened again',
+    );
+    let newest: number;
+    try {
+      newest = await this.#parts.reopen();
+    } catch (reopenError) {
+      this.#giveBack(entries, reopenError);
+      return;
+    }
+    this.#seq = newest;
+    if (newest < commit.seq) {
+      this.#giveBack(entries, error);
+      return;
+    }
+    this.#settle(entries, { seq: newest, dispositions: null });
+    this.#tell(commit, { seq: newest, readings: commit.readings, dispositions: null });
+  }
+
+  /** Nothing was written. Senders get their messages back, unacknowledged; what is our own is tried again. */
+  #giveBack(entries: readonly Entry[], error: unknown): void {
+    const failure = new TransientError(`storage is not available: ${messageOf(error)}`, { cause: error });
+    const all = [...entries, ...this.#queue];
+    this.#queue = all.filter((kept) => kept.rules !== null || kept.removedWebhooks.length > 0);
+    this.#turnHealth(false);
+    this.#parts.log.error(
+      { entries: all.length, error: messageOf(error), retryMs: this.#retryMs },
+      'a commit failed; messages were given back unacknowledged',
+    );
+    for (const given of all) {
+      if (!this.#queue.includes(given)) given.settle({ kind: 'failed', error: failure });
+    }
+    const kept = this.#queue;
+    this.#queue = [];
+    // The probe carries what was kept; an empty commit is as good a question to the disk as any.
+    const probe = entry({ receivedAt: this.#parts.receiptClock.now(), settle: () => {} });
+    this.#parts.clock.after(this.#retryMs, () => {
+      this.#queue.unshift(...kept, probe);
+      this.#schedule();
+    });
+    this.#retryMs = Math.min(this.#retryMs * 2, retryLastMs);
+  }
+
+  #turnHealth(healthy: boolean): void {
+    if (healthy) this.#retryMs = retryFirstMs;
+    if (this.#healthy === healthy) return;
+    this.#healthy = healthy;
+    if (healthy) this.#parts.log.info({ seq: this.#seq }, 'storage is available again');
+    for (const listener of this.#healthListeners) listener(healthy);
+  }
+
+  /** Wakes the pipeline when the next pending alert fires though nothing arrives. */
+  #setDeadline(): void {
+    this.#deadline?.cancel();
+    const deadline = this.#parts.judge.nextDeadline();
+    if (deadline === null || this.#stopping) return;
+    this.#deadline = this.#parts.clock.after(deadline - this.#parts.receiptClock.now(), () => {
+      this.submit(entry({ receivedAt: this.#parts.receiptClock.now(), settle: () => {} }));
+    });
+  }
+
+  #noteDuration(ms: number): void {
+    if (this.#commitMs.length < 10_000) this.#commitMs.push(ms);
+  }
+}

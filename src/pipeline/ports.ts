@@ -1,0 +1,49 @@
+import type { AlertState, Transition } from '../domain/alert.ts';
+import type { Commit, CommitResult, CommittedBatch } from '../domain/commit.ts';
+import type { Delivery, DeliveryRecord } from '../domain/delivery.ts';
+import type { Value } from '../domain/reading.ts';
+import type { Rule } from '../domain/rule.ts';
+import type { Series } from '../domain/series.ts';
+
+/** Where a commit goes. The full contract is `history/engine.ts`. */
+export interface CommitStore {
+  commit(commit: Commit): Promise<CommitResult>;
+}
+
+/** What readings do to alerts: decided on an overlay that is applied only once the commit is on disk. */
+export interface AlertJudge {
+  begin(): AlertDraft;
+  /** Receipt time (epoch ms) at which the earliest pending alert fires though its device fell silent; null for none. */
+  nextDeadline(): number | null;
+}
+
+export interface AlertDraft {
+  /** Whether any rule looks at this series; the answer may be remembered until the rules change. */
+  watches(series: Series): boolean;
+  /** A reading newer than everything the series has. */
+  read(series: Series, time: number, value: Value, receivedAt: number): void;
+  expire(now: number): void;
+  setRules(rules: readonly Rule[], now: number): void;
+  readonly transitions: readonly Transition[];
+  readonly states: readonly AlertState[];
+  apply(): void;
+}
+
+/** Which deliveries transitions make; pure. `seq` and `at` are those of the commit that will carry them. */
+export type DeliveryPlanner = (
+  transitions: readonly Transition[],
+  commit: { readonly seq: number; readonly at: number },
+) => readonly Delivery[];
+
+/** The newest time of a series as committed, epoch ms; -Infinity when it has no reading. */
+export type NewestTime = (series: number) => number;
+
+/** Hears of every commit, in order, after its receipts were settled. */
+export type CommitListener = (committed: Committed) => void;
+
+export interface Committed {
+  readonly commit: Commit;
+  /** What the outside hears: identical readings left out. */
+  readonly batch: CommittedBatch;
+  readonly deliveries: readonly DeliveryRecord[];
+}
