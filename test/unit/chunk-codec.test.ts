@@ -124,22 +124,26 @@ const peculiar = fc.constantFrom(
   1.005,
 );
 
-/** The values of a series, in the shapes that sensors send and in those that they should not. */
+/**
+ * The values of a series, in the shapes that sensors send and in those that they should not. The size is asked for
+ * because arrays are about six long without, and never fill a block.
+ */
 const anyValues: fc.Arbitrary<number[]> = fc.oneof(
-  fc.array(finite, { minLength: 1, maxLength: 400 }),
-  fc.array(anyBits, { minLength: 1, maxLength: 400 }),
-  fc.array(decimal, { minLength: 1, maxLength: 400 }),
-  fc.array(peculiar, { minLength: 1, maxLength: 400 }),
+  fc.array(finite, { minLength: 1, maxLength: 400, size: 'max' }),
+  fc.array(anyBits, { minLength: 1, maxLength: 400, size: 'max' }),
+  fc.array(decimal, { minLength: 1, maxLength: 400, size: 'max' }),
+  fc.array(peculiar, { minLength: 1, maxLength: 400, size: 'max' }),
   fc.array(fc.oneof({ weight: 30, arbitrary: decimal }, { weight: 1, arbitrary: peculiar }), {
     minLength: 40,
     maxLength: 600,
+    size: 'max',
   }),
-  fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 1, maxLength: 400 }),
+  fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 1, maxLength: 400, size: 'max' }),
   // a counter
   fc
     .tuple(
       fc.nat(10 ** 12),
-      fc.array(fc.oneof(fc.constant(0), fc.nat(3), fc.nat(10 ** 6)), { minLength: 1, maxLength: 400 }),
+      fc.array(fc.oneof(fc.constant(0), fc.nat(3), fc.nat(10 ** 6)), { minLength: 1, maxLength: 400, size: 'max' }),
     )
     .map(([first, increments]) => {
       let total = first;
@@ -164,12 +168,15 @@ const anyTimes: fc.Arbitrary<number[]> = fc.oneof(
     .tuple(anyFirst, fc.integer({ min: 1, max: 10 ** 7 }), fc.integer({ min: 0, max: 1200 }))
     .map(([first, period, length]) => Array.from({ length: length + 1 }, (_, index) => first + index * period)),
   fc
-    .tuple(anyFirst, fc.array(fc.integer({ min: 960, max: 1040 }), { maxLength: 600 }))
+    .tuple(anyFirst, fc.array(fc.integer({ min: 960, max: 1040 }), { maxLength: 600, size: 'max' }))
     .map(([first, deltas]) => ascending(first, deltas)),
   fc
     .tuple(
       anyFirst,
-      fc.array(fc.oneof(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 30_000, max: 90_000 })), { maxLength: 600 }),
+      fc.array(fc.oneof(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 30_000, max: 90_000 })), {
+        maxLength: 600,
+        size: 'max',
+      }),
     )
     .map(([first, deltas]) => ascending(first, deltas)),
   fc
@@ -180,12 +187,12 @@ const anyTimes: fc.Arbitrary<number[]> = fc.oneof(
           { weight: 40, arbitrary: fc.integer({ min: 990, max: 1010 }) },
           { weight: 1, arbitrary: fc.nat(10 ** 12).map((away) => away + 1) },
         ),
-        { maxLength: 600 },
+        { maxLength: 600, size: 'max' },
       ),
     )
     .map(([first, deltas]) => ascending(first, deltas)),
   fc
-    .uniqueArray(fc.maxSafeInteger(), { minLength: 1, maxLength: 300 })
+    .uniqueArray(fc.maxSafeInteger(), { minLength: 1, maxLength: 300, size: 'max' })
     .map((times) => times.map((time) => time + 0).sort((left, right) => left - right)),
 );
 
@@ -378,7 +385,7 @@ describe('bytes that somebody made, their checksum right,', () => {
       fc.property(
         fc.integer({ min: 0, max: 3 }),
         fc.integer({ min: 1, max: 20 }),
-        fc.uint8Array({ maxLength: 200 }),
+        fc.uint8Array({ maxLength: 200, size: 'max' }),
         (kinds, count, rest) => {
           expectSeriesOrRefusal(resealed(Uint8Array.of(1, kinds, count, ...rest, 0, 0, 0, 0)));
         },
