@@ -1,10 +1,14 @@
-import fc from 'fast-check';
+import { assert, integer, property } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import { delayAfter, parseRetryAfter, patientSchedule } from '../../src/base/retry-schedule.ts';
 
 /** The middle of the jitter: every delay comes out as it is written. */
 const centred: Random = { next: () => 0.5, bytes: () => new Uint8Array() };
+const atEdge = (next: number): number | null =>
+  delayAfter(patientSchedule, 1, { random: { ...centred, next: () => next } });
+const after = (attempt: number, retryAfter: number | null): number | null =>
+  delayAfter(patientSchedule, attempt, { random: centred, retryAfter });
 const seconds = 1_000;
 const minutes = 60 * seconds;
 const hours = 60 * minutes;
@@ -30,21 +34,18 @@ describe('the retry schedule', () => {
   });
 
   it('spreads every delay over the whole of ±20 % and never beyond', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 9 }), fc.integer(), (attempt, seed) => {
+    assert(
+      property(integer({ min: 1, max: 9 }), integer(), (attempt, seed) => {
         const plain = patientSchedule.delays[attempt] ?? 0;
         const delay = delayAfter(patientSchedule, attempt, { random: seededRandom(seed) }) ?? -1;
         expect(delay).toBeGreaterThanOrEqual(plain * 0.8);
         expect(delay).toBeLessThanOrEqual(plain * 1.2);
       }),
     );
-    const atEdge = (next: number) => delayAfter(patientSchedule, 1, { random: { ...centred, next: () => next } });
     expect([atEdge(0), atEdge(1)]).toEqual([4_000, 6_000]);
   });
 
   it('takes what the far side asks for as a lower bound and clamps it to 24 h', () => {
-    const after = (attempt: number, retryAfter: number | null) =>
-      delayAfter(patientSchedule, attempt, { random: centred, retryAfter });
     expect(after(1, 60 * seconds)).toBe(60 * seconds);
     expect(after(1, 1 * seconds)).toBe(5 * seconds);
     expect(after(1, 400 * hours)).toBe(24 * hours);
