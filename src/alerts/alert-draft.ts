@@ -53,6 +53,11 @@ export class AlertDraft {
     return states;
   }
 
+  /** Whether any rule looks at this series. */
+  watches(series: Series): boolean {
+    return this.#rules.watches(series).length > 0;
+  }
+
   /**
    * Judges a reading that is newer than everything stored of its series (late and repeated ones never move alert state).
    * Booleans count as 0 and 1, text is not judged. `time` and `receivedAt` are epoch ms.
