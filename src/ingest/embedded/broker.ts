@@ -1,12 +1,5 @@
 import { createServer, type AddressInfo, type Server } from 'node:net';
-import {
-  Aedes,
-  type AuthenticateError,
-  type AuthErrorCode,
-  type Client,
-  type PublishPacket,
-  type Subscription,
-} from 'aedes';
+import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from 'aedes';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
