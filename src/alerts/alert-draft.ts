@@ -53,7 +53,7 @@ export class AlertDraft {
     return states;
   }
 
-  /** Whether any rule looks at this series. */
+  /** Whether any rule looks at the series; holds until the rules change. */
   watches(series: Series): boolean {
     return this.#rules.watches(series).length > 0;
   }
@@ -71,15 +71,18 @@ export class AlertDraft {
 
   /** Fires every pending state whose device has been silent past its deadline; `now` is receipt time, epoch ms. */
   expire(now: number): void {
-    const cells = new Set([...this.#ground.due(now), ...this.#standings.keys()]);
-    for (const cell of inOrder(cells)) {
+    const due: AlertCell[] = [];
+    for (const cell of new Set([...this.#ground.due(now), ...this.#standings.keys()])) {
       const rule = this.#rules.rule(cell.ruleId);
-      const { state } = this.#standing(cell);
-      if (!rule || !state || state.since === null || state.value === null) continue;
-      const deadline = silenceDeadline(rule, this.#standing(cell));
-      if (deadline > now) continue;
+      if (rule && silenceDeadline(rule, this.#standing(cell)) <= now) due.push(cell);
+    }
+    for (const cell of inOrder(due)) {
+      const standing = this.#standing(cell);
+      const rule = this.#rules.rule(cell.ruleId);
+      const value = standing.state?.value ?? null;
+      if (!rule || value === null) continue;
       // The rule may have become stricter since the breach began.
-      if (breaches(rule, state.value)) this.#open(cell, rule, { at: deadline, value: state.value });
+      if (breaches(rule, value)) this.#open(cell, rule, { at: silenceDeadline(rule, standing), value });
       else this.#close(cell);
     }
   }
@@ -99,9 +102,8 @@ export class AlertDraft {
       (ruleId, device, metric) => touched.get(cellKey(ruleId, device, metric)) ?? committed(ruleId, device, metric),
       before,
     );
-    for (const cell of inOrder(new Set([...this.#ground.cells(), ...touched.values()]))) {
-      const { state } = this.#standing(cell);
-      if (!state || state.phase === 'inactive') continue;
+    const cells = new Set([...this.#ground.cells(), ...touched.values()]);
+    for (const cell of inOrder([...cells].filter((cell) => isUnderWay(this.#standing(cell))))) {
       const rule = this.#rules.rule(cell.ruleId);
       if (!rule) this.#close(cell, { reason: 'rule_deleted', at: now, value: null });
       else if (!watchesAsBefore(rule, before.rule(cell.ruleId), cell)) {
@@ -187,6 +189,10 @@ function watchesAsBefore(rule: CompiledRule, before: CompiledRule | undefined, c
   return rule.device(cell.device) && rule.metric(cell.metric) && (!before || before.direction === rule.direction);
 }
 
+function isUnderWay({ state }: Standing): boolean {
+  return state !== null && state.phase !== 'inactive';
+}
+
 function isSame(state: AlertState, committed: AlertState | null): boolean {
   if (state === committed) return true;
   // Only an inactive state carries nothing but its count; any other was made anew because something changed.
@@ -195,6 +201,6 @@ function isSame(state: AlertState, committed: AlertState | null): boolean {
 }
 
 /** Cells by identity, so that the same commit makes the same transitions in the same order after a restart too. */
-function inOrder(cells: ReadonlySet<AlertCell>): readonly AlertCell[] {
-  return [...cells].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+function inOrder(cells: AlertCell[]): readonly AlertCell[] {
+  return cells.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
 }

@@ -206,6 +206,30 @@ test('79.9 and 80.1 in turn for an hour fire once when the alert clears below 75
   expect(run.lines).toHaveLength(1);
 });
 
+test('a draft says which series a rule watches, with the rules it was given last', () => {
+  const draft = new Run([rule({ device: 'd0' })]).book.begin();
+  expect([draft.watches(series(0)), draft.watches(series(1))]).toEqual([true, false]);
+  draft.setRules([rule({ device: 'd1' })], 1);
+  expect([draft.watches(series(0)), draft.watches(series(1))]).toEqual([false, true]);
+});
+
+test('readings, silence and new rules in one draft build on each other', () => {
+  const run = new Run([rule({ for: '5ms' })]);
+  run.commit((draft) => {
+    draft.read(series(0), 1, 3, 1);
+    draft.setRules([rule({ for: '9ms' })], 2);
+    draft.expire(9);
+    expect(draft.transitions).toEqual([]);
+    draft.expire(10);
+    draft.read(series(0), 20, 4, 20);
+    draft.setRules([], 30);
+  });
+  expect(run.lines).toEqual([
+    ['rule0', 0, 'firing', 1, 10, 3, 1, 10, null],
+    ['rule0', 0, 'resolved', 2, 30, 3, 1, 10, 30],
+  ]);
+});
+
 test('applying a draft that began before another was applied is refused', () => {
   const run = new Run([rule({})]);
   const stale = run.book.begin();
