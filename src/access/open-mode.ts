@@ -1,0 +1,151 @@
+import type { ErrorCode } from '../contract/error-codes.ts';
+import type { KeyRecord } from './keys.ts';
+import { readKey, verifyKey } from './keys.ts';
+import { isLoopbackAddress, isLoopbackBind, isLoopbackHost } from './loopback.ts';
+
+/**
+ * Closed by default. Open mode (no keys) exists for the first minute only: it lets in what comes from this machine and
+ * could not have been sent by a web page elsewhere. Any key, a trusted proxy or a bind beyond loopback ends it.
+ */
+
+/** What decides about an HTTP request or an upgrade; header values as they came. */
+export interface RequestFacts {
+  readonly method: string;
+  readonly host: string | undefined;
+  readonly origin: string | undefined;
+  readonly authorization: string | undefined;
+  readonly contentType: string | undefined;
+  /** Whether `Forwarded` or any `X-Forwarded-*` header is there. */
+  readonly forwarded: boolean;
+  readonly isUpgrade: boolean;
+  /** The address holds nothing that a key protects: health, the page itself, a preflight. Host and Origin still count. */
+  readonly isPublic: boolean;
+}
+
+/** What the operator decided. */
+export interface AccessPolicy {
+  readonly openMode: boolean;
+  readonly keys: readonly KeyRecord[];
+  /** Origins of other sites whose pages may ask with a key (`http.cors`, and the origin of `http.publicUrl`). */
+  readonly corsOrigins: readonly string[];
+}
+
+export type Verdict =
+  | { readonly allowed: true }
+  | { readonly allowed: false; readonly code: ErrorCode; readonly detail: string };
+
+const allowed: Verdict = { allowed: true };
+
+/** Open mode holds while nobody made a key and nothing but this machine can reach the listeners. */
+export function isOpenMode(facts: {
+  readonly hasKeys: boolean;
+  readonly trustProxy: boolean;
+  readonly hosts: readonly string[];
+}): boolean {
+  return !facts.hasKeys && !facts.trustProxy && facts.hosts.every(isLoopbackBind);
+}
+
+/** Why a listener must not start, as a sentence for people; null when it may. `option` is its name in the configuration. */
+export function judgeBind(facts: {
+  readonly option: string;
+  readonly host: string;
+  readonly hasKeys: boolean;
+}): string | null {
+  if (facts.hasKeys || isLoopbackBind(facts.host)) return null;
+  return (
+    `${facts.option} is ${facts.host}, which others can reach, but there is no key yet, so anybody could read and write. ` +
+    'Make one with "pulsegate keys create NAME" (or set PULSEGATE_ADMIN_KEY_FILE), or listen on 127.0.0.1.'
+  );
+}
+
+/** Judges an HTTP request or upgrade. Pure; the caller reads the headers and answers. */
+export function judgeRequest(request: RequestFacts, policy: AccessPolicy): Verdict {
+  return policy.openMode ? judgeOpen(request) : judgeWithKeys(request, policy);
+}
+
+/** Judges an MQTT CONNECT. With keys the password is one of them; the user name may say anything. */
+export function judgeConnect(
+  connect: {
+    readonly remoteAddress: string | undefined;
+    readonly username: string | undefined;
+    readonly password: string | undefined;
+  },
+  policy: Pick<AccessPolicy, 'openMode' | 'keys'>,
+): { readonly allowed: true } | { readonly allowed: false; readonly detail: string } {
+  if (policy.openMode) {
+    if (connect.remoteAddress !== undefined && isLoopbackAddress(connect.remoteAddress)) return { allowed: true };
+    return { allowed: false, detail: 'without keys only clients on this machine are let in' };
+  }
+  if (connect.password === undefined) return { allowed: false, detail: 'a key is needed as the password' };
+  const verdict = judgeKey(connect.password, policy.keys);
+  return verdict.allowed ? verdict : { allowed: false, detail: verdict.detail };
+}
+
+function judgeOpen(request: RequestFacts): Verdict {
+  if (request.host === undefined || !isLoopbackHost(request.host)) {
+    return refuse(
+      'host_not_allowed',
+      'without keys only localhost, 127.0.0.0/8 and [::1] are served; make a key to use another name',
+    );
+  }
+  if (request.origin !== undefined && !isSameHost(request.origin, request.host)) {
+    return refuse('origin_not_allowed', 'without keys only pages of this gateway may ask; make a key for others');
+  }
+  if (request.forwarded) {
+    return refuse(
+      'proxy_not_allowed',
+      'the request came through a proxy; make a key and set http.trustProxy before putting the gateway behind one',
+    );
+  }
+  // A form or a script elsewhere can send simple content types unasked; JSON makes the browser ask first.
+  const carriesBody = ['POST', 'PUT', 'PATCH'].includes(request.method.toUpperCase());
+  if (carriesBody && !isJson(request.contentType)) {
+    return refuse('unsupported_media_type', 'send application/json or application/x-ndjson');
+  }
+  return allowed;
+}
+
+function judgeWithKeys(request: RequestFacts, policy: AccessPolicy): Verdict {
+  const { origin, host } = request;
+  if (
+    origin !== undefined &&
+    !isListed(origin, policy.corsOrigins) &&
+    !(host !== undefined && isSameHost(origin, host))
+  ) {
+    return refuse('origin_not_allowed', 'pages of this origin may not ask; http.cors lists those that may');
+  }
+  if (request.isPublic) return allowed;
+  const [, key] = /^Bearer +(\S+)$/i.exec(request.authorization ?? '') ?? [];
+  if (key === undefined) return refuse('unauthorized', 'send a key as "Authorization: Bearer pulse_…"');
+  return judgeKey(key, policy.keys);
+}
+
+function judgeKey(text: string, keys: readonly KeyRecord[]): Verdict {
+  if (verifyKey(text, keys)) return allowed;
+  const mistyped = readKey(text).kind === 'mistyped';
+  return refuse(
+    'unauthorized',
+    mistyped ? 'the key is mistyped: its check characters do not fit' : 'the key is unknown',
+  );
+}
+
+/** Whether an `Origin` (RFC 6454) is http or https and has the host and port of `Host`. `null` and the malformed are not. */
+function isSameHost(origin: string, host: string): boolean {
+  const from = URL.parse(origin);
+  if (!from || !/^https?:$/.test(from.protocol) || origin !== from.origin) return false;
+  return URL.parse(`${from.protocol}//${host}`)?.host === from.host;
+}
+
+function isListed(origin: string, origins: readonly string[]): boolean {
+  return (
+    origin !== 'null' && origins.some((listed) => listed.replace(/\/$/, '').toLowerCase() === origin.toLowerCase())
+  );
+}
+
+function isJson(contentType: string | undefined): boolean {
+  return /^application\/(json|x-ndjson)\s*(;|$)/i.test(contentType?.trim() ?? '');
+}
+
+function refuse(code: ErrorCode, detail: string): Verdict {
+  return { allowed: false, code, detail };
+}
