@@ -206,7 +206,7 @@ class RecordingBuilder {
       return;
     }
     const metric = fields[columns.metric] ?? '';
-    if (!metricPattern.test(metric)) throw new RecordingError(`${where(line)}: ${quoted(metric)} is no metric name.`);
+    if (!isMetric(metric)) throw new RecordingError(`${where(line)}: ${quoted(metric)} is no metric name.`);
     const value = this.#value(line, fields[columns.value] ?? '');
     if (value === undefined) return;
     const last = this.#rows.at(-1);
@@ -268,14 +268,19 @@ function countReadings(rows: readonly RecordedRow[]): { readings: number; distin
   return { readings, distinct };
 }
 
+/** `__proto__` fits the pattern, but would vanish from an object of values. */
+function isMetric(name: string): boolean {
+  return metricPattern.test(name) && name !== '__proto__';
+}
+
 /** A column title as a metric name: `Heart Rate (bpm)` becomes `heart_rate_bpm`. */
 function metricName(line: CsvLine, title: string): string {
-  if (metricPattern.test(title)) return title;
+  if (isMetric(title)) return title;
   const name = title
     .toLowerCase()
     .replace(/[^a-z0-9_.:-]+/g, '_')
     .replace(/^[_.:-]+|_+$/g, '');
-  if (!metricPattern.test(name)) throw new RecordingError(`${where(line)}: ${quoted(title)} makes no metric name.`);
+  if (!isMetric(name)) throw new RecordingError(`${where(line)}: ${quoted(title)} makes no metric name.`);
   return name;
 }
 

@@ -21,6 +21,7 @@ export class StatusLine {
   readonly #goal: string;
   #timer: NodeJS.Timeout | undefined;
   #isDrawn = false;
+  #isEnding = false;
 
   /** `goal` says what the run works toward, such as `of 7,267`; empty for an open end. */
   constructor(output: StatusOutput, tally: Tally, options: { json: boolean; goal?: string }) {
@@ -44,6 +45,7 @@ export class StatusLine {
 
   stop(): void {
     clearInterval(this.#timer);
+    this.#isEnding = true;
     if (!this.#isLive()) return;
     this.#draw();
     this.#output.write('\n');
@@ -79,7 +81,7 @@ export class StatusLine {
       parts.push(`acked ${count(tally.acked)}`, `in flight ${count(tally.inFlight)}`);
       parts.push(`ack p50 ${p50} ms · p95 ${p95} ms · p99 ${p99} ms`);
     }
-    if (tally.connected === 0) parts.push('not connected');
+    if (tally.connected === 0 && !this.#isEnding) parts.push('not connected');
     if (tally.blocked > 0) parts.push(`blocked ${count(tally.blocked)}`);
     if (tally.skipped + tally.offline > 0) parts.push(`not sent ${count(tally.skipped + tally.offline)}`);
     if (tally.errors > 0) parts.push(`errors ${count(tally.errors)}`);

@@ -63,6 +63,7 @@ describe('rows of device,metric,time,value', () => {
 
   it('are refused with a device id or metric that the gateway would refuse', () => {
     expect(fault(['device,metric,time,value', 'a/b,x,1790000000000,1'])).toContain('"a/b" is no device id');
+    expect(fault(['device,metric,time,value', 'a,__proto__,1790000000000,1'])).toContain('is no metric name');
     expect(fault(['device,metric,time,value', 'a,x y,1790000000000,1'])).toContain('"x y" is no metric name');
   });
 });
