@@ -1,0 +1,15 @@
+import './styles/tokens.css';
+import './styles/base.css';
+import './styles/shell.css';
+import './styles/parts.css';
+import './styles/pages.css';
+import { render } from 'preact';
+import { startGateway } from './gateway.ts';
+import { Shell } from './shell.tsx';
+import { startTheme } from './theme.ts';
+
+const page = document.getElementById('page');
+if (page === null) throw new Error('index.html has no #page');
+startTheme();
+startGateway();
+render(<Shell />, page);

@@ -1,0 +1,102 @@
+import type { JSX } from 'preact';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { Rule } from '../../contract/rule.ts';
+import { bucketFor, durationText, type Range, spanOf } from '../chart-range.ts';
+import type { MetricFeed } from '../device-feed.ts';
+import { rest } from '../gateway.ts';
+import { loadHistory } from '../history-source.ts';
+import { useResource } from '../resource.ts';
+import { thresholdLines } from '../threshold-line.ts';
+import { metricText, unitText } from '../unit-text.ts';
+import { useVisible } from '../use-visible.ts';
+import { valueText } from '../value-text.ts';
+import { Chart } from './chart.tsx';
+import { LiveValue } from './live-value.tsx';
+import { Mark } from './mark.tsx';
+
+interface MetricChartProps {
+  readonly device: string;
+  readonly metric: string;
+  readonly unit: string | null;
+  readonly isBoolean: boolean;
+  readonly range: Range;
+  readonly feed: MetricFeed;
+  /** null until they are known. */
+  readonly rules: readonly Rule[] | null;
+  readonly firing: readonly string[];
+  /** Rises when readings were lost and history must be asked again. */
+  readonly generation: number;
+}
+
+/** One metric: its value now, its history when it comes into sight, and from there on live. */
+export function MetricChart(props: MetricChartProps): JSX.Element {
+  const { device, metric, range, feed, rules } = props;
+  const thresholds = useMemo(() => thresholdLines(rules ?? [], device, metric), [rules, device, metric]);
+  const panel = useRef<HTMLElement>(null);
+  const isVisible = useVisible(panel);
+  const [pixels, setPixels] = useState(0);
+  const isWanted = isVisible && pixels > 0;
+  const [wasWanted, setWasWanted] = useState(false);
+  useEffect(() => {
+    if (isWanted) setWasWanted(true);
+  }, [isWanted]);
+  const width = bucketFor(range, pixels);
+  const history = useResource(
+    `history ${metric} ${range} ${width} ${props.generation} ${wasWanted}`,
+    async (signal) => {
+      if (!wasWanted) return null;
+      feed.buffer.load(await loadHistory(rest, { device, metric, range, pixels, signal }));
+      feed.changed();
+      return feed.buffer.width;
+    },
+  );
+  const name = metricText(metric);
+  const isLoaded = typeof history.value === 'number';
+  return (
+    <section
+      ref={panel}
+      class={`panel metric-chart${isLoaded || history.problem !== null ? '' : ' is-loading'}`}
+      data-testid="metric-chart"
+      data-metric={metric}
+      data-loaded={isLoaded}
+    >
+      <header class="metric-head">
+        <h3>{name}</h3>
+        <LiveValue device={device} metric={metric} />
+      </header>
+      <Chart
+        buffer={feed.buffer}
+        subscribe={(onChange) => feed.subscribe(onChange)}
+        span={spanOf(range)}
+        name={name}
+        unit={unitText(props.unit, metric)}
+        isBoolean={props.isBoolean}
+        thresholds={thresholds}
+        isVisible={isVisible}
+        onWidth={(next) => setPixels(Math.max(100, Math.round(next / 100) * 100))}
+      />
+      <footer class="metric-foot">
+        {thresholds.map((threshold) => (
+          <span key={threshold.ruleId} class={`limit limit-${threshold.severity}`} title={threshold.name}>
+            {props.firing.includes(threshold.ruleId) ? (
+              <Mark kind={threshold.severity} text={`${threshold.name}: firing`} />
+            ) : (
+              `${threshold.direction} ${valueText(threshold.value)}: ${threshold.name}`
+            )}
+          </span>
+        ))}
+        {history.problem !== null && (
+          <span class="limit-problem" role="alert">
+            No history: {history.problem.title}{' '}
+            <button type="button" class="link" onClick={history.reload}>
+              try again
+            </button>
+          </span>
+        )}
+        {isLoaded && history.value > 0 && (
+          <span class="quiet metric-bucket">average of {durationText(history.value)}, lowest to highest shaded</span>
+        )}
+      </footer>
+    </section>
+  );
+}

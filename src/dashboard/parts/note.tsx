@@ -1,0 +1,68 @@
+import type { ComponentChildren, JSX } from 'preact';
+import type { ProblemError } from '../rest-client.ts';
+
+/** A request that failed, in the gateway's own words, and what to do. */
+export function ProblemNote({
+  problem,
+  reload,
+}: {
+  readonly problem: ProblemError;
+  readonly reload: () => void;
+}): JSX.Element {
+  return (
+    <section class="note note-problem" role="alert">
+      <h2>{problem.title}</h2>
+      {problem.detail !== '' && <p>{problem.detail}</p>}
+      {problem.status === 401 && <p>This gateway has keys. Open it from the machine it runs on, or ask for access.</p>}
+      <button type="button" class="button" onClick={reload}>
+        Try again
+      </button>
+      {problem.status > 0 && (
+        <p class="quiet">
+          HTTP {problem.status} · {problem.code}
+        </p>
+      )}
+    </section>
+  );
+}
+
+/** Nothing here yet, and why that is fine or what would change it. */
+export function EmptyNote({
+  title,
+  children,
+}: {
+  readonly title: string;
+  readonly children?: ComponentChildren;
+}): JSX.Element {
+  return (
+    <section class="note">
+      <h2>{title}</h2>
+      {children}
+    </section>
+  );
+}
+
+/** No device has ever spoken: the three ways to hear one. */
+export function FirstRun(): JSX.Element {
+  return (
+    <section class="note note-first-run" data-testid="first-run">
+      <h2>Waiting for the first reading</h2>
+      <p>The gateway is up and nothing has spoken to it yet. In another terminal, start sixteen simulated devices:</p>
+      <pre tabIndex={0}>npm run simulate</pre>
+      <p>or send one reading of your own:</p>
+      <pre tabIndex={0}>mosquitto_pub -h 127.0.0.1 -q 1 -t devices/room-1/telemetry -m '{'{"temperature":21.4}'}'</pre>
+      <p class="quiet">This page notices by itself.</p>
+    </section>
+  );
+}
+
+/** What stands in for a page while it is asked for; unseen for the first 200 ms. */
+export function Skeleton({ rows }: { readonly rows: number }): JSX.Element {
+  return (
+    <div class="skeleton" role="status" aria-label="Loading">
+      {Array.from({ length: rows }, (_, index) => (
+        <div key={index} class="skeleton-row" />
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,36 @@
+import { isRange, type Range } from './chart-range.ts';
+
+/** Where the page is; everything that a shared link must say is in the hash. */
+export type Route =
+  | { readonly page: 'overview' }
+  | { readonly page: 'devices' }
+  | { readonly page: 'device'; readonly device: string; readonly range: Range }
+  | { readonly page: 'alerts' }
+  | { readonly page: 'webhooks' }
+  | { readonly page: 'unknown'; readonly hash: string };
+
+/** Reads `#/devices/fridge-01?range=6h`. */
+export function parseRoute(hash: string): Route {
+  const [path = '', search = ''] = hash.replace(/^#\/?/, '').split('?', 2);
+  const [page = '', name, ...rest] = path.split('/');
+  if (rest.length > 0) return { page: 'unknown', hash };
+  if (page === '' && name === undefined) return { page: 'overview' };
+  if ((page === 'devices' || page === 'alerts' || page === 'webhooks') && !name) return { page };
+  const device = page === 'devices' && name !== undefined ? decoded(name) : null;
+  if (device === null) return { page: 'unknown', hash };
+  const range = new URLSearchParams(search).get('range');
+  return { page: 'device', device, range: isRange(range) ? range : '5m' };
+}
+
+/** The link to a device, and to a span of its charts. */
+export function deviceHash(device: string, range?: Range): string {
+  return `#/devices/${encodeURIComponent(device)}${range === undefined ? '' : `?range=${range}`}`;
+}
+
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * A value for a cell: about four significant digits with a steady number of decimals, so that a moving number does
+ * not change its width; thousands apart; words for booleans.
+ */
+export function valueText(value: number | boolean | string | null | undefined): string {
+  if (value === null || value === undefined) return '–';
+  if (typeof value === 'boolean') return value ? 'on' : 'off';
+  if (typeof value === 'string') return value;
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e9 || size < 1e-3)) return value.toExponential(2);
+  if (Number.isInteger(value)) return grouped(value, 0);
+  return grouped(value, size >= 1_000 ? 0 : size >= 100 ? 1 : size >= 1 ? 1 : 3);
+}
+
+/** A whole number with thousands apart. */
+export function countText(count: number): string {
+  return grouped(Math.round(count), 0);
+}
+
+/** A rate: one decimal below ten, none above. */
+export function rateText(perSecond: number): string {
+  return grouped(perSecond, perSecond > 0 && perSecond < 9.95 ? 1 : 0);
+}
+
+/** A share of a whole: 1 is 100 %, and only 1; 0.9996 is 99.9 %. */
+export function percentText(share: number): string {
+  if (share >= 1) return '100%';
+  return `${(Math.floor(share * 1_000) / 10).toFixed(1)}%`;
+}
+
+const formats = new Map<number, Intl.NumberFormat>();
+
+function grouped(value: number, decimals: number): string {
+  let format = formats.get(decimals);
+  if (format === undefined) {
+    format = new Intl.NumberFormat('en', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+    formats.set(decimals, format);
+  }
+  return format.format(value).replaceAll(',', ' ').replace('-', '−');
+}
