@@ -69,12 +69,6 @@ export const Problem = z
   .meta({ id: 'Problem' });
 export type Problem = z.infer<typeof Problem>;
 
-/** `GET /healthz` and `GET /readyz`. */
-export const Readiness = z
-  .object({
-    status: z.enum(['ok', 'unavailable']),
-    version: z.string(),
-    reasons: z.array(z.string()).meta({ description: 'Why it is not ready; empty when it is' }),
-  })
-  .meta({ id: 'Readiness' });
-export type Readiness = z.infer<typeof Readiness>;
+/** `GET /healthz` and `GET /readyz`; when not ready, a problem says why. */
+export const Health = z.object({ status: z.literal('ok') }).meta({ id: 'Health' });
+export type Health = z.infer<typeof Health>;

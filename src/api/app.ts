@@ -1,0 +1,182 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import Koa, { type Next } from 'koa';
+import { randomId } from '../base/random.ts';
+import { createAdmission } from './admission.ts';
+import { answerHeaders, corsHeaders, pageHeaders, preflightHeaders } from './headers.ts';
+import type { ApiPorts, Asset } from './ports.ts';
+import { logFieldsOf, problemOf, problemType, RequestRefused } from './problem.ts';
+import { checkMediaType, readBody } from './request-body.ts';
+import type { Route } from './route.ts';
+import { type Context, createRouter, type RequestState } from './router.ts';
+import { routeTable } from './routes.ts';
+
+export interface Api {
+  /** Answers one request; never throws. */
+  handle(request: IncomingMessage, response: ServerResponse): void;
+  /** The flat route table. */
+  readonly routes: readonly Route[];
+  /** The problem with which to refuse an upgrade as a whole HTTP answer, or null when it may go ahead. */
+  refuseUpgrade(request: IncomingMessage): string | null;
+  /** Long polls end with 503 `stopping`, and so does everything that still comes. */
+  stop(): void;
+}
+
+/**
+ * The REST API on koa. Outermost stands a catch of our own: koa's drops every header and answers plain text. Whatever
+ * is thrown below becomes problem+json, with the request id, the security headers and CORS as on any other answer.
+ */
+export function createApi(ports: ApiPorts): Api {
+  const routes = routeTable(ports);
+  const stopping = new AbortController();
+  const router = createRouter(routes, serve);
+  const admission = createAdmission(ports, router);
+  const app = new Koa<RequestState>();
+  // Errors of sockets that went away in the middle of an answer; nobody is left to tell.
+  app.silent = true;
+  app.use((context, next) => answerEverything(context, next));
+  app.use((context, next) => admit(context, next));
+  app.use(router.dispatch);
+  app.use(answerUnmatched);
+  const callback = app.callback();
+
+  return {
+    routes,
+    handle(request, response) {
+      void callback(request, response);
+    },
+    refuseUpgrade: (request) => admission.refuseUpgrade(request, requestIdOf(request)),
+    stop: () => stopping.abort(),
+  };
+
+  async function answerEverything(context: Context, next: Next): Promise<void> {
+    const began = ports.clock.monotonic();
+    const id = requestIdOf(context.req);
+    context.set({ ...answerHeaders, 'x-request-id': id, ...corsHeaders(context.req, ports.corsOrigins) });
+    const { signal, release } = lifeOf(context);
+    context.state = { id, signal, routeId: 'unmatched', query: new URLSearchParams(), asset: undefined };
+    try {
+      if (stopping.signal.aborted) throw isStopping();
+      await next();
+    } catch (error) {
+      answerProblem(context, stopping.signal.aborted && signal.aborted ? isStopping() : error);
+    } finally {
+      release();
+      // After `stop` no further request is taken on this connection.
+      if (stopping.signal.aborted) context.set('connection', 'close');
+      const durationMs = ports.clock.monotonic() - began;
+      ports.metrics.observeRequest({ route: context.state.routeId, status: context.status, durationMs });
+    }
+  }
+
+  async function admit(context: Context, next: Next): Promise<void> {
+    const { target, route, asset } = admission.admit(context.req);
+    context.state.query = target.query;
+    context.state.routeId = route?.id ?? (asset ? 'asset' : 'unmatched');
+    context.state.asset = asset;
+    if (target.isBareBase) {
+      context.status = 308;
+      context.set('location', `${ports.basePath}/`);
+      return;
+    }
+    if (target.path === null) throw new RequestRefused('not_found', `this gateway lives below ${ports.basePath}/`);
+    context.path = target.path;
+    await next();
+  }
+
+  async function serve(route: Route, params: Readonly<Record<string, string>>, context: Context): Promise<void> {
+    if (route.success.mediaType === 'application/json' && !context.accepts('application/json')) {
+      throw new RequestRefused('not_acceptable', 'answers come as application/json only');
+    }
+    const { body, headers } = await route.answer({
+      id: context.state.id,
+      now: ports.clock.now(),
+      signal: context.state.signal,
+      params,
+      query: context.state.query,
+      async readBody(types) {
+        const type = checkMediaType(context.req, types);
+        return { type, bytes: await readBody(context.req, context.res, ports.limits.bodyBytesMax) };
+      },
+    });
+    context.status = route.success.status;
+    context.set(headers);
+    if (route.success.schema === null) return;
+    context.set('content-type', route.success.mediaType);
+    context.body = route.success.mediaType === 'application/json' ? JSON.stringify(body) : body;
+  }
+
+  /** What no route took: files of the dashboard, OPTIONS, and the refusals 404 and 405. */
+  function answerUnmatched(context: Context): void {
+    const { method, path } = context;
+    const { asset } = context.state;
+    const methods = asset ? ['GET', 'HEAD', 'OPTIONS'] : router.match(method, path).methods;
+    if (methods.length === 0) {
+      throw new RequestRefused('not_found', 'there is nothing at this address; GET /openapi.json lists what there is');
+    }
+    if (method === 'OPTIONS') {
+      context.status = 204;
+      context.set({ allow: methods.join(', '), ...preflightHeaders(context.req, methods) });
+    } else if (asset && methods.includes(method)) {
+      sendAsset(context, asset);
+    } else {
+      throw new RequestRefused(
+        'method_not_allowed',
+        `${method} is not offered here; offered are ${methods.join(', ')}`,
+        {
+          headers: { allow: methods.join(', ') },
+        },
+      );
+    }
+  }
+
+  function answerProblem(context: Context, thrown: unknown): void {
+    if (context.state.signal.aborted && !stopping.signal.aborted) {
+      // The client is gone; there is nobody to answer.
+      context.respond = false;
+      return;
+    }
+    const { id } = context.state;
+    const { body, headers, unexpected } = problemOf(thrown, id);
+    if (unexpected) {
+      const { method, path } = context;
+      ports.log.error({ requestId: id, method, path, ...logFieldsOf(thrown) }, 'request failed');
+    }
+    context.status = body.status;
+    context.set(headers);
+    context.set('content-type', problemType);
+    context.body = JSON.stringify(body);
+  }
+
+  function requestIdOf(request: IncomingMessage): string {
+    const given = request.headers['x-request-id'];
+    return typeof given === 'string' && /^[\w.:-]{1,64}$/.test(given) ? given : randomId('req', ports.random);
+  }
+
+  /** A signal that aborts when the client goes away before its answer is written, or the gateway stops. */
+  function lifeOf(context: Context): { readonly signal: AbortSignal; readonly release: () => void } {
+    const controller = new AbortController();
+    const onStop = (): void => controller.abort(isStopping());
+    stopping.signal.addEventListener('abort', onStop, { once: true });
+    context.res.once('close', () => {
+      if (!context.res.writableFinished) controller.abort(new Error('the client went away'));
+    });
+    return { signal: controller.signal, release: () => stopping.signal.removeEventListener('abort', onStop) };
+  }
+}
+
+function isStopping(): RequestRefused {
+  return new RequestRefused('stopping', 'the gateway is stopping; ask again in a moment');
+}
+
+function sendAsset(context: Context, asset: Asset): void {
+  context.set(pageHeaders);
+  context.set('etag', asset.etag);
+  context.set('cache-control', asset.immutable ? 'public, max-age=31536000, immutable' : 'no-cache');
+  context.status = 200;
+  if (context.fresh) {
+    context.status = 304;
+    return;
+  }
+  context.set('content-type', asset.contentType);
+  context.body = Buffer.from(asset.bytes.buffer, asset.bytes.byteOffset, asset.bytes.byteLength);
+}

@@ -1,0 +1,113 @@
+import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
+import { type ErrorCode, errorCodes } from '../contract/error-codes.ts';
+import { Problem } from '../contract/rest.ts';
+import { ThresholdCondition } from '../contract/rule.ts';
+import type { Route } from './route.ts';
+
+/** What every route may answer, beside its own refusals. */
+const everywhere: readonly ErrorCode[] = [
+  'bad_request',
+  'parameter_invalid',
+  'not_acceptable',
+  'host_not_allowed',
+  'origin_not_allowed',
+  'proxy_not_allowed',
+  'internal',
+  'stopping',
+];
+
+/** OpenAPI 3.1 of the route table. */
+export function openApiDocument(
+  routes: readonly Route[],
+  gateway: { readonly version: string; readonly basePath: string },
+): Record<string, unknown> {
+  const paths: ZodOpenApiPathsObject = {};
+  for (const route of routes) {
+    paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operationOf(route) };
+  }
+  const document = createDocument(
+    {
+      openapi: '3.1.1',
+      info: {
+        title: 'Pulsegate',
+        version: gateway.version,
+        description:
+          'A telemetry gateway for devices and wearables. Lists are read on with `page` until `next` is null. Everything that fails is `application/problem+json` (RFC 9457) with a `code`.',
+      },
+      servers: [{ url: gateway.basePath === '' ? '/' : gateway.basePath }],
+      security: [{ key: [] }, {}],
+      paths,
+      components: {
+        securitySchemes: {
+          key: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'A key, `pulse_…`. Not needed in open mode: no keys exist and everything stays on loopback',
+          },
+        },
+      },
+    },
+    {
+      override({ jsonSchema, zodSchema, io }) {
+        // Readers must expect fields that a later version adds. A condition is written, too, and closed both ways.
+        const isOpen = io === 'output' && zodSchema !== ThresholdCondition;
+        if (isOpen && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+        // The format says it; the pattern that a schema may add runs over 300 characters.
+        if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
+      },
+    },
+  );
+  return { ...document };
+}
+
+function operationOf(route: Route): ZodOpenApiOperationObject {
+  const { params, query, body, success } = route;
+  const operation: ZodOpenApiOperationObject = {
+    operationId: route.id,
+    tags: [route.tag],
+    summary: route.summary,
+    requestParams: {
+      ...(Object.keys(params.shape).length > 0 && { path: params }),
+      ...(Object.keys(query.shape).length > 0 && { query }),
+    },
+    responses: { [`${success.status}` as const]: successOf(route), ...problemsOf(route) },
+  };
+  if (route.description !== '') operation.description = route.description;
+  if (route.isPublic) operation.security = [];
+  if (body) {
+    operation.requestBody = {
+      required: true,
+      content: Object.fromEntries(body.types.map((type) => [type, { schema: body.schema }])),
+    };
+  }
+  return operation;
+}
+
+function successOf(route: Route): { description: string; content?: Record<string, { schema: Route['params'] }> } {
+  const { description, schema, mediaType } = route.success;
+  return schema ? { description, content: { [mediaType]: { schema: schema as Route['params'] } } } : { description };
+}
+
+function problemsOf(route: Route): Record<`${4 | 5}${string}`, ReturnType<typeof problemOf>> {
+  const codes = new Set<ErrorCode>([...everywhere, ...route.refusals]);
+  if (!route.isPublic) codes.add('unauthorized').add('forbidden');
+  if (Object.keys(route.params.shape).length > 0) codes.add('not_found');
+  if ('page' in route.query.shape) codes.add('page_invalid');
+  if (route.body) {
+    for (const code of ['payload_too_large', 'unsupported_media_type', 'payload_empty', 'payload_not_utf8'] as const) {
+      codes.add(code);
+    }
+    codes.add('payload_not_json');
+  }
+  const byStatus = Map.groupBy(codes, (code) => errorCodes[code].status);
+  const sorted = [...byStatus].sort(([left], [right]) => left - right);
+  return Object.fromEntries(sorted.map(([status, codes]) => [status, problemOf(codes)]));
+}
+
+function problemOf(codes: readonly ErrorCode[]): {
+  description: string;
+  content: { 'application/problem+json': { schema: typeof Problem } };
+} {
+  const description = codes.map((code) => `\`${code}\`: ${errorCodes[code].title}`).join('; ');
+  return { description, content: { 'application/problem+json': { schema: Problem } } };
+}

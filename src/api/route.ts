@@ -1,0 +1,159 @@
+import type { z } from 'zod';
+import type { ErrorCode } from '../contract/error-codes.ts';
+import { compareText } from './page.ts';
+import { parseJson } from './request-body.ts';
+import { parseBody, parseParameters } from './validation.ts';
+
+/**
+ * One line of the flat route table. The router, the answers 404, 405 and OPTIONS, and the OpenAPI document are made of
+ * these and of nothing else, so they cannot drift apart.
+ */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** As OpenAPI writes it: `/api/v1/devices/{id}`. Below the base path. */
+  readonly path: string;
+  /** Names the operation, in generated clients too. */
+  readonly id: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly description: string;
+  /** Holds nothing that a key protects. */
+  readonly isPublic: boolean;
+  readonly params: z.ZodObject;
+  readonly query: z.ZodObject;
+  readonly body: BodySpec<unknown> | null;
+  readonly success: Success;
+  /** Codes that this route answers beside those that every route may. */
+  readonly refusals: readonly ErrorCode[];
+  /** Parses what came and asks the handler. Throws what `problemOf` understands. */
+  answer(incoming: Incoming): Promise<Outgoing>;
+}
+
+export interface Success {
+  readonly status: 200 | 201 | 204;
+  readonly description: string;
+  readonly schema: z.ZodType | null;
+  readonly mediaType: string;
+}
+
+/** A request as the transport hands it over. */
+export interface Incoming {
+  readonly id: string;
+  /** Wall time, epoch ms: the "now" of relative times. */
+  readonly now: number;
+  /** Aborts when the client is gone or the gateway stops. */
+  readonly signal: AbortSignal;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  /** Checks the content type and reads the body; called at most once, after the parameters were found good. */
+  readBody(types: readonly string[]): Promise<{ readonly bytes: Uint8Array; readonly type: string }>;
+}
+
+export interface Outgoing {
+  readonly body: unknown;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What a handler gets. */
+export interface RouteRequest<P, Q, B> {
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  readonly now: number;
+  readonly signal: AbortSignal;
+  /** The question without `page` and `limit`: what a page token belongs to. */
+  readonly filters: string;
+}
+
+interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, B, S extends z.ZodType> {
+  readonly method: Route['method'];
+  readonly path: string;
+  readonly id: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly isPublic?: boolean;
+  readonly params: P;
+  readonly query: Q;
+  readonly body: BodySpec<B> | null;
+  readonly success: {
+    readonly status: Success['status'];
+    readonly description: string;
+    readonly schema: S;
+    readonly mediaType?: string;
+  };
+  readonly refusals?: readonly ErrorCode[];
+  /** Where what was made can be found, for the Location header of a 201. */
+  readonly location?: (body: z.output<S>) => string;
+  handler(request: RouteRequest<z.output<P>, z.output<Q>, B>): Promise<z.output<S>> | z.output<S>;
+}
+
+export interface BodySpec<B> {
+  readonly types: readonly string[];
+  readonly schema: z.ZodType;
+  read(bytes: Uint8Array, type: string): B;
+}
+
+/** Makes a line of the table; the handler's parameter and answer are typed by the schemas. */
+export function route<P extends z.ZodObject, Q extends z.ZodObject, B, S extends z.ZodType>(
+  spec: RouteSpec<P, Q, B, S>,
+): Route {
+  const { body, success } = spec;
+  return {
+    method: spec.method,
+    path: spec.path,
+    id: spec.id,
+    tag: spec.tag,
+    summary: spec.summary,
+    description: spec.description ?? '',
+    isPublic: spec.isPublic ?? false,
+    params: spec.params,
+    query: spec.query,
+    body,
+    success: {
+      status: success.status,
+      description: success.description,
+      schema: success.status === 204 ? null : success.schema,
+      mediaType: success.mediaType ?? 'application/json',
+    },
+    refusals: spec.refusals ?? [],
+    async answer(incoming) {
+      const params = parseParameters(spec.params, new URLSearchParams(incoming.params));
+      const query = parseParameters(spec.query, incoming.query);
+      const request = { params, query, now: incoming.now, signal: incoming.signal, filters: filtersOf(incoming) };
+      const answer = await spec.handler({ ...request, body: await readWith(body, incoming) });
+      const headers: Record<string, string> = spec.location ? { location: spec.location(answer) } : {};
+      return { body: answer, headers };
+    },
+  };
+}
+
+/** A JSON body that must have the shape of `schema`. */
+export function jsonBody<T extends z.ZodType>(schema: T): BodySpec<z.output<T>> {
+  return { types: ['application/json'], schema, read: (bytes) => parseBody(schema, parseJson(bytes)) };
+}
+
+/** A body that the handler reads itself; `schema` only documents it. */
+export function bytesBody(
+  types: readonly string[],
+  schema: z.ZodType,
+): BodySpec<{ readonly bytes: Uint8Array; readonly type: string }> {
+  return { types, schema, read: (bytes, type) => ({ bytes, type }) };
+}
+
+async function readWith<B>(spec: BodySpec<B> | null, incoming: Incoming): Promise<B> {
+  // A route without a body has B = undefined; `route` cannot say so to the compiler.
+  if (!spec) return undefined as B;
+  const { bytes, type } = await incoming.readBody(spec.types);
+  return spec.read(bytes, type);
+}
+
+function filtersOf(incoming: Incoming): string {
+  const filters = [...incoming.query].filter(([name]) => name !== 'page' && name !== 'limit');
+  return JSON.stringify([Object.entries(incoming.params).sort(byName), filters.sort(byName)]);
+}
+
+/** A parameter is there at most once, so its name is its place. */
+function byName(left: readonly string[], right: readonly string[]): number {
+  return compareText(left[0], right[0]);
+}

@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import { alertRoutes } from './alerts.ts';
+import { deliveryRoutes } from './deliveries.ts';
+import { deviceRoutes } from './devices.ts';
+import { ingestRoutes } from './ingest.ts';
+import { latestRoutes } from './latest.ts';
+import { manyReadingsRoutes } from './many-readings.ts';
+import { openApiDocument } from './openapi.ts';
+import { operationRoutes } from './operations.ts';
+import { noParameters } from './parameters.ts';
+import type { ApiPorts } from './ports.ts';
+import { quarantineRoutes } from './quarantine.ts';
+import { readingRoutes } from './readings.ts';
+import { type Route, route } from './route.ts';
+import { ruleRoutes } from './rules.ts';
+import { streamRoutes } from './stream.ts';
+import { webhookRoutes } from './webhooks.ts';
+
+/** The flat route table: everything that the API answers, in the order in which the documentation shows it. */
+export function routeTable(ports: ApiPorts): readonly Route[] {
+  const routes: Route[] = [
+    ...deviceRoutes(ports),
+    ...latestRoutes(ports),
+    ...readingRoutes(ports),
+    ...manyReadingsRoutes(ports),
+    ...ingestRoutes(ports),
+    ...streamRoutes(ports),
+    ...ruleRoutes(ports),
+    ...alertRoutes(ports),
+    ...webhookRoutes(ports),
+    ...deliveryRoutes(ports),
+    ...quarantineRoutes(ports),
+    ...operationRoutes(ports),
+  ];
+  routes.push(openApiRoute(() => openApiDocument(routes, ports)));
+  return routes;
+}
+
+function openApiRoute(describe: () => Record<string, unknown>): Route {
+  let document: Record<string, unknown> | undefined;
+  return route({
+    method: 'GET',
+    path: '/openapi.json',
+    id: 'getOpenApi',
+    tag: 'operations',
+    summary: 'This API as an OpenAPI 3.1 document',
+    params: noParameters,
+    query: noParameters,
+    body: null,
+    success: { status: 200, description: 'The document', schema: z.record(z.string(), z.unknown()) },
+    handler: () => (document ??= describe()),
+  });
+}

@@ -1,0 +1,127 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { rawProblem } from './admission.ts';
+import type { Api } from './app.ts';
+import { RequestRefused } from './problem.ts';
+
+export interface HttpServerParts {
+  readonly api: Api;
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Takes over a connection for the live WebSocket, after access has been judged. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
+/** Bounds on what a stranger may hold open, milliseconds and bytes. */
+const headersTimeoutMs = 15_000;
+const requestTimeoutMs = 60_000;
+const keepAliveTimeoutMs = 65_000;
+const headerBytesMax = 16_384;
+
+/** The HTTP listener: requests go to the API, upgrades to the live room, and what is neither is answered and closed. */
+export class HttpServer {
+  readonly #parts: HttpServerParts;
+  readonly #server: Server;
+  #stopped: Promise<void> | undefined;
+
+  constructor(parts: HttpServerParts) {
+    this.#parts = parts;
+    this.#server = createServer({
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      keepAliveTimeout: keepAliveTimeoutMs,
+      maxHeaderSize: headerBytesMax,
+      // Any other upgrade (h2c, for one) is an offer that may be ignored, RFC 9110 section 7.8.
+      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
+    });
+    const { api } = parts;
+    this.#server.on('request', (request, response) => api.handle(request, response));
+    // The body reader says "continue", or refuses before the body is sent.
+    this.#server.on('checkContinue', (request, response) => api.handle(request, response));
+    this.#server.on('checkExpectation', (request, response) => api.handle(request, response));
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#server.on('clientError', (error, socket) => refuseBroken(error, socket));
+  }
+
+  /** Resolves once it listens. Rejects with the system's error (EADDRINUSE, EACCES) when it cannot. */
+  start(): Promise<AddressInfo> {
+    const { host, port, log } = this.#parts;
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => log.error({ error: messageOf(error) }, 'HTTP listener failed'));
+        resolve(this.address());
+      });
+    });
+  }
+
+  /** Where it listens. */
+  address(): AddressInfo {
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') throw new Error('the HTTP listener is not started');
+    return address;
+  }
+
+  /**
+   * Takes no new connection, ends long polls, lets requests in flight finish and closes idle connections; after
+   * `deadlineMs` closes the rest. May come before `start` or twice. Upgraded sockets belong to the live room.
+   */
+  stop(deadlineMs: number): Promise<void> {
+    this.#stopped ??= this.#stop(deadlineMs);
+    return this.#stopped;
+  }
+
+  async #stop(deadlineMs: number): Promise<void> {
+    this.#parts.api.stop();
+    if (!this.#server.listening) return;
+    const timer = this.#parts.clock.after(deadlineMs, () => {
+      this.#parts.log.warn({ deadlineMs }, 'HTTP requests did not finish in time; closed');
+      this.#server.closeAllConnections();
+    });
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    timer.cancel();
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const refusal = this.#parts.api.refuseUpgrade(request);
+    if (refusal === null) {
+      this.#parts.upgrade(request, socket, head);
+      return;
+    }
+    // A reset while the refusal is on its way is nobody's fault.
+    socket.on('error', () => socket.destroy());
+    socket.end(refusal, () => socket.destroy());
+  }
+}
+
+/** What the parser could not read, or what took too long: told in the common form, then closed. */
+function refuseBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  socket.end(rawProblem(new RequestRefused('bad_request', brokenBecause(error.code)), 'unread'), () =>
+    socket.destroy(),
+  );
+}
+
+function brokenBecause(code: string | undefined): string {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return `the headers are larger than ${headerBytesMax} bytes`;
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return 'the request did not arrive in time';
+    default:
+      return 'this is not an HTTP/1.1 request';
+  }
+}

@@ -1,0 +1,326 @@
+import { RejectedError } from '../../src/base/errors.ts';
+import type { Fault } from '../../src/base/errors.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { seededRandom } from '../../src/base/random.ts';
+import { createApi, type Api } from '../../src/api/app.ts';
+import type { ApiPorts, Catalog, CurrentValue, StreamQuery, StreamResult, Verdict } from '../../src/api/ports.ts';
+import { HttpServer } from '../../src/api/server.ts';
+import type { Alert, Transition } from '../../src/domain/alert.ts';
+import type { Attempt, DeliveryRecord } from '../../src/domain/delivery.ts';
+import type { DeviceRecord } from '../../src/domain/device.ts';
+import { formatCursor, parseCursor } from '../../src/domain/cursor.ts';
+import { compileGlob } from '../../src/domain/glob.ts';
+import type { QuarantineRecord } from '../../src/domain/quarantine.ts';
+import type { Reading, Value } from '../../src/domain/reading.ts';
+import type { Rule } from '../../src/domain/rule.ts';
+import type { Webhook } from '../../src/domain/webhook.ts';
+import type { Bucket, HistoryReader, Sample } from '../../src/history/reader.ts';
+import { FakeClock } from './fake-clock.ts';
+
+/** The rest of the gateway as the API sees it, small and in memory. */
+export class Strangers {
+  readonly clock = new FakeClock();
+  readonly random = seededRandom(1);
+  readonly devices = new Map<string, DeviceRecord>();
+  readonly series = new Map<string, { id: number; device: string; metric: string; samples: Sample[] }>();
+  readonly alerts: Alert[] = [];
+  readonly transitions: Transition[] = [];
+  readonly deliveries: DeliveryRecord[] = [];
+  readonly attempts: Attempt[] = [];
+  readonly quarantine: QuarantineRecord[] = [];
+  readonly catalog = new MemoryCatalog(this.clock);
+  readonly requests: { route: string; status: number }[] = [];
+  readonly logged: object[] = [];
+  readonly polls: StreamQuery[] = [];
+  /** Commits as the stream tells them. */
+  readonly commits: Reading[][] = [];
+  ready = true;
+  verdict: Verdict = { allowed: true };
+  /** Thrown by every port that does something, where set. */
+  failure: unknown = null;
+  readonly #waiting = new Set<() => void>();
+
+  get seq(): number {
+    return this.commits.length;
+  }
+
+  /** Stores a reading in a commit of its own. */
+  put(device: string, metric: string, time: number, value: Value): void {
+    const name = `${device}/${metric}`;
+    const series = this.series.get(name) ?? { id: this.series.size + 1, device, metric, samples: [] };
+    this.series.set(name, series);
+    series.samples = series.samples.filter((sample) => sample.time !== time);
+    series.samples.push({ time, value });
+    series.samples.sort((a, b) => a.time - b.time);
+    const at = this.clock.now();
+    this.devices.set(device, {
+      device,
+      firstSeen: at,
+      status: null,
+      statusAt: null,
+      attributes: {},
+      clockCorrected: 0,
+      ...this.devices.get(device),
+      lastSeen: at,
+    });
+    this.commits.push([{ device, metric, time, value }]);
+    for (const wake of this.#waiting) wake();
+  }
+
+  ports(changes: Partial<ApiPorts> = {}): ApiPorts {
+    const checked = <T>(answer: () => T): T => {
+      if (this.failure !== null) throw this.failure;
+      return answer();
+    };
+    return {
+      version: '0.0.0-test',
+      basePath: '',
+      corsOrigins: [],
+      clock: this.clock,
+      random: this.random,
+      log: { ...silentLog, error: (fields) => this.logged.push(fields) },
+      limits: { bodyBytesMax: 64 * 1024, waitMaxMs: 60_000 },
+      access: { judge: () => this.verdict },
+      intake: {
+        post: (bytes, format, { partial }) => Promise.resolve(checked(() => this.#post(bytes, format, partial))),
+      },
+      latest: {
+        find: (device, metric) =>
+          checked(() => [...this.#latest()].find((v) => v.device === device && v.metric === metric)),
+        device: (device) => checked(() => [...this.#latest()].filter((value) => value.device === device)),
+        select: (device, metric) =>
+          checked(() => [...this.#latest()].filter((value) => device(value.device) && metric(value.metric))),
+      },
+      devices: {
+        list: () => checked(() => this.devices.values()),
+        get: (device) => checked(() => this.devices.get(device)),
+      },
+      reader: this.#reader(checked),
+      stream: { poll: (query) => checked(() => this.#poll(query)) },
+      catalog: {
+        snapshot: () => checked(() => this.catalog.snapshot()),
+        createRule: (draft) => checked(() => this.catalog.createRule(draft)),
+        updateRule: (id, patch) => checked(() => this.catalog.updateRule(id, patch)),
+        deleteRule: (id) => checked(() => this.catalog.deleteRule(id)),
+        createWebhook: (draft) => checked(() => this.catalog.createWebhook(draft)),
+        updateWebhook: (id, patch) => checked(() => this.catalog.updateWebhook(id, patch)),
+        deleteWebhook: (id) => checked(() => this.catalog.deleteWebhook(id)),
+      },
+      ruleFaults: ({ condition }) =>
+        condition.above === undefined && condition.below === undefined
+          ? [{ pointer: '/condition', code: 'validation_failed', detail: 'give either "above" or "below"' }]
+          : [],
+      checkTarget(url) {
+        if (url.includes('10.0.0.1'))
+          throw new RejectedError('target_not_allowed', 'see webhooks.allowTargets', { pointer: '/url' });
+      },
+      cursor: () => formatCursor('epoch', this.seq),
+      ready: () => ({ ready: this.ready, reasons: this.ready ? [] : ['the database is full'] }),
+      metrics: {
+        render: () => Promise.resolve(checked(() => '# HELP up Up\nup 1\n')),
+        observeRequest: (request) => void this.requests.push(request),
+      },
+      assets: {
+        find: (path) =>
+          path === '/'
+            ? {
+                bytes: Buffer.from('<!doctype html>'),
+                contentType: 'text/html; charset=utf-8',
+                etag: '"page"',
+                immutable: false,
+              }
+            : undefined,
+      },
+      ...changes,
+    };
+  }
+
+  *#latest(): Generator<CurrentValue> {
+    for (const { id, device, metric, samples } of this.series.values()) {
+      const last = samples.at(-1);
+      if (last) yield { series: id, device, metric, ...last };
+    }
+  }
+
+  #samples(id: number, from: number, to: number): Sample[] {
+    const series = [...this.series.values()].find((series) => series.id === id);
+    return series?.samples.filter(({ time }) => time >= from && time < to) ?? [];
+  }
+
+  #post(bytes: Uint8Array, format: string, partial: boolean) {
+    const text = Buffer.from(bytes).toString();
+    const rows: Reading[] =
+      format === 'json'
+        ? JSON.parse(text)
+        : text
+            .trim()
+            .split('\n')
+            .map((line): Reading => JSON.parse(line));
+    const faults: Fault[] = rows.flatMap((row, index) =>
+      typeof row.value === 'number'
+        ? []
+        : { pointer: `/${index}/value`, code: 'value_invalid', detail: 'not a number' },
+    );
+    if (faults.length > 0 && !partial) throw new RejectedError('value_invalid', 'a value is wrong', { errors: faults });
+    const good = rows.filter((row) => typeof row.value === 'number');
+    for (const { device, metric, time, value } of good) this.put(device, metric, time, value);
+    return { seq: this.seq, stored: good.length, replaced: 0, identical: 0, refused: faults };
+  }
+
+  async #poll(query: StreamQuery): Promise<StreamResult> {
+    this.polls.push(query);
+    const after = query.since === undefined ? this.seq : parseCursor(query.since).seq;
+    if (after >= this.seq && query.waitMs > 0 && !query.signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.add(resolve);
+        query.signal.addEventListener('abort', () => resolve());
+      });
+    }
+    const [device, metric] = [compileGlob(query.device), compileGlob(query.metric)];
+    const readings = this.commits.slice(after, after + query.limit).flat();
+    return {
+      cursor: formatCursor('epoch', after + readings.length),
+      readings: readings
+        .filter((reading) => device(reading.device) && metric(reading.metric))
+        .map((reading) => ({ ...reading, time: new Date(reading.time).toISOString() })),
+      gap: null,
+    };
+  }
+
+  #reader(checked: <T>(answer: () => T) => T): HistoryReader {
+    const answer = <T>(make: () => T): Promise<T> => Promise.resolve(checked(make));
+    return {
+      readings: ({ series, from, to, order, limit }) =>
+        answer(() => {
+          const samples = this.#samples(series, from, to);
+          return (order === 'asc' ? samples : samples.reverse()).slice(0, limit);
+        }),
+      buckets: ({ series, from, to, width, limit }) =>
+        answer(() => {
+          const groups = Map.groupBy(this.#samples(series, from, to), ({ time }) => Math.floor(time / width) * width);
+          return [...groups].map(([time, samples]) => bucketOf(time, samples)).slice(0, limit);
+        }),
+      log: () => answer(() => ({ batches: [], last: this.seq, firstKept: 1 })),
+      alerts: ({ limit, state, ruleId, device, after }) =>
+        answer(() =>
+          this.alerts
+            .filter((alert) => state === undefined || alert.state === state)
+            .filter((alert) => ruleId === undefined || alert.rule.id === ruleId)
+            .filter((alert) => device === undefined || alert.device === device)
+            .sort((a, b) => b.firedAt - a.firedAt || (a.id < b.id ? 1 : -1))
+            .filter((a) => !after || a.firedAt < after.firedAt || (a.firedAt === after.firedAt && a.id < after.id))
+            .slice(0, limit),
+        ),
+      alert: (id) => answer(() => this.alerts.find((alert) => alert.id === id) ?? null),
+      transitions: (id) => answer(() => this.transitions.filter((transition) => transition.alert.id === id)),
+      deliveries: ({ limit, webhookId, state, after }) =>
+        answer(() =>
+          this.deliveries
+            .filter((record) => webhookId === undefined || record.webhookId === webhookId)
+            .filter((record) => state === undefined || record.state === state)
+            .sort((a, b) => b.seq - a.seq || (a.id < b.id ? 1 : -1))
+            .filter((r) => !after || r.seq < after.seq || (r.seq === after.seq && r.id < after.id))
+            .slice(0, limit),
+        ),
+      delivery: (id) => answer(() => this.deliveries.find((record) => record.id === id) ?? null),
+      attempts: (id) => answer(() => this.attempts.filter((attempt) => attempt.deliveryId === id)),
+      quarantine: ({ limit, before }) =>
+        answer(() =>
+          this.quarantine
+            .filter(({ id }) => before === undefined || id < before)
+            .sort((a, b) => b.id - a.id)
+            .slice(0, limit),
+        ),
+      stats: () => Promise.reject(new Error('not asked by the API')),
+    };
+  }
+}
+
+class MemoryCatalog implements Catalog {
+  readonly #clock: FakeClock;
+  #rules: Rule[] = [];
+  #webhooks: Webhook[] = [];
+  #made = 0;
+
+  constructor(clock: FakeClock) {
+    this.#clock = clock;
+  }
+
+  snapshot(): { readonly rules: readonly Rule[]; readonly webhooks: readonly Webhook[] } {
+    return { rules: this.#rules, webhooks: this.#webhooks };
+  }
+
+  createRule(draft: Parameters<Catalog['createRule']>[0]): Promise<Rule> {
+    const rule = { ...draft, ...this.#stamp('rule') };
+    this.#rules.push(rule);
+    return Promise.resolve(rule);
+  }
+
+  updateRule(id: string, patch: Parameters<Catalog['updateRule']>[1]): Promise<Rule> {
+    this.#rules = this.#rules.map((rule) => (rule.id === id ? { ...rule, ...patch } : rule));
+    return found(this.#rules.find((rule) => rule.id === id));
+  }
+
+  deleteRule(id: string): Promise<void> {
+    this.#rules = this.#rules.filter((rule) => rule.id !== id);
+    return Promise.resolve();
+  }
+
+  createWebhook(draft: Parameters<Catalog['createWebhook']>[0]): Promise<{ webhook: Webhook; secret: string }> {
+    const webhook = { ...draft, ...this.#stamp('wh') };
+    this.#webhooks.push(webhook);
+    return Promise.resolve({ webhook, secret: 'whsec_c2VjcmV0' });
+  }
+
+  updateWebhook(id: string, patch: Parameters<Catalog['updateWebhook']>[1]): Promise<Webhook> {
+    this.#webhooks = this.#webhooks.map((webhook) => (webhook.id === id ? { ...webhook, ...patch } : webhook));
+    return found(this.#webhooks.find((webhook) => webhook.id === id));
+  }
+
+  deleteWebhook(id: string): Promise<void> {
+    this.#webhooks = this.#webhooks.filter((webhook) => webhook.id !== id);
+    return Promise.resolve();
+  }
+
+  #stamp(prefix: string): { id: string; createdAt: string; updatedAt: string } {
+    const at = new Date(this.#clock.now()).toISOString();
+    return { id: `${prefix}_${String(++this.#made).padStart(4, '0')}`, createdAt: at, updatedAt: at };
+  }
+}
+
+function found<T>(value: T | undefined): Promise<T> {
+  return value === undefined ? Promise.reject(new RejectedError('not_found', 'gone')) : Promise.resolve(value);
+}
+
+function bucketOf(time: number, samples: readonly Sample[]): Bucket {
+  const numbers = samples.map(({ value }) => Number(value));
+  const sum = numbers.reduce((left, right) => left + right, 0);
+  return {
+    time,
+    count: samples.length,
+    sum,
+    avg: sum / samples.length,
+    min: Math.min(...numbers),
+    max: Math.max(...numbers),
+    first: samples[0].value,
+    last: samples[samples.length - 1].value,
+  };
+}
+
+/** The API on a real listener, over strangers. */
+export async function startApi(
+  strangers: Strangers,
+  changes: Partial<ApiPorts> = {},
+): Promise<{ api: Api; server: HttpServer; port: number }> {
+  const api = createApi(strangers.ports(changes));
+  const server = new HttpServer({
+    api,
+    host: '127.0.0.1',
+    port: 0,
+    clock: strangers.clock,
+    log: silentLog,
+    upgrade: (_request, socket) => void socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\n'),
+  });
+  const { port } = await server.start();
+  return { api, server, port };
+}
