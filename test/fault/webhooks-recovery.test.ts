@@ -210,6 +210,17 @@ describe('memory', () => {
   });
 });
 
+it('what is committed while a page is being read is sent, and what is announced twice is sent once', async () => {
+  const receiver = await bench.receiver('wh_a');
+  const started = bench.courier.start();
+  const first = bench.commit(bench.delivery('wh_a'));
+  await started;
+  const second = bench.commit(bench.delivery('wh_a'));
+  bench.courier.accept([...first, ...second]);
+  await bench.outbox.recorded(2);
+  expect(receiver.ids.toSorted()).toEqual([...first, ...second].map(({ id }) => id));
+});
+
 it('a page that cannot be read is asked for again', async () => {
   const receiver = await bench.receiver('wh_a');
   bench.outbox.commit([bench.delivery('wh_a')]);
@@ -237,8 +248,8 @@ it('a store that was opened again is searched for what nobody accepted', async (
 /**
  * Random commits, refusals, resets, failing commits of results, failing pages and crashes at random moments. However it
  * went, at the end: every committed delivery succeeded or used up its attempts; nothing arrived that was not committed;
- * within a line no request goes back behind one that came before; and nothing that was taken is sent again unless a crash
- * kept its result from being recorded.
+ * within a line no request goes back behind one that came before; and nothing that was taken is sent again unless its
+ * answer came too late or a crash kept it from being recorded.
  */
 it('the outbox loses nothing, invents nothing and keeps its order over random crashes', async () => {
   await assert(
@@ -252,7 +263,7 @@ it('the outbox loses nothing, invents nothing and keeps its order over random cr
       const committed: string[] = [];
       const lineOf = new Map<string, string>();
       const taken = new Map<string, number>();
-      let excusable = 0;
+      let unrecorded = 0;
       const endpoints = ['wh_0', 'wh_1', 'wh_2'];
       const moody: Reply = (response, { headers }) => {
         const id = headers['webhook-id'] ?? '';
@@ -283,7 +294,7 @@ it('the outbox loses nothing, invents nothing and keeps its order over random cr
         else await crash();
       };
       const crash = async (): Promise<void> => {
-        excusable += bench.courier.stats().inFlight;
+        unrecorded += bench.courier.stats().inFlight;
         await bench.crash();
         await bench.courier.start();
       };
@@ -326,7 +337,8 @@ it('the outbox loses nothing, invents nothing and keeps its order over random cr
         }
       }
       const repeated = [...taken.values()].reduce((sum, times) => sum + times - 1, 0);
-      expect(repeated).toBeLessThanOrEqual(excusable);
+      const late = bench.outbox.attempts.filter(({ error }) => error === 'timeout').length;
+      expect(repeated).toBeLessThanOrEqual(unrecorded + late);
     }),
     { numRuns: 40, endOnFailure: true },
   );

@@ -61,7 +61,13 @@ export class MemoryOutbox {
     let alive = true;
     const never = new Promise<never>(() => {});
     const store: DeliveryStore = {
-      pending: async (query) => (alive ? this.#pending(query) : await never),
+      pending: async (query) => {
+        if (!alive) return await never;
+        const page = this.#pending(query);
+        // A real store answers later, and commits go on meanwhile.
+        await settled();
+        return page;
+      },
       record: async (attempt) => (alive ? this.#record(attempt) : await never),
     };
     return {
