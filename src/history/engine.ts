@@ -1,7 +1,7 @@
 import type { AlertState } from '../domain/alert.ts';
 import type { Commit, CommitResult, SettledMessage } from '../domain/commit.ts';
 import type { DeviceRecord } from '../domain/device.ts';
-import type { Value } from '../domain/reading.ts';
+import type { ReadingColumns, Value } from '../domain/reading.ts';
 import type { Series } from '../domain/series.ts';
 import type { HistoryReader } from './reader.ts';
 
@@ -17,7 +17,10 @@ import type { HistoryReader } from './reader.ts';
  * back in the result, and on rejection in the error.
  */
 export interface Engine {
-  /** Opens or creates the store, takes the lock, replays what a crash left. Throws `EngineOpenError` with a sentence for people. */
+  /**
+   * Opens or creates the store and replays what a crash left; may come again after `close`. The caller holds the lock of
+   * the data folder. Throws `EngineOpenError` with a sentence for people.
+   */
   open(): Promise<Recovered>;
   commit(commit: Commit): Promise<CommitResult>;
   readonly reader: HistoryReader;
@@ -53,14 +56,22 @@ export class CommitFailedError extends Error {
   readonly outcome: 'rolled_back' | 'unknown';
   /** `full` and `busy` pass by themselves; `refused` fails again for the same batch; `io` needs a reopen. */
   readonly reason: 'full' | 'busy' | 'refused' | 'io';
+  /** The commit's columns, handed back; null when they were lost with the thread that held them. */
+  readonly readings: ReadingColumns | null;
 
   constructor(
     message: string,
-    options: { outcome: 'rolled_back' | 'unknown'; reason: 'full' | 'busy' | 'refused' | 'io'; cause?: unknown },
+    options: {
+      outcome: 'rolled_back' | 'unknown';
+      reason: 'full' | 'busy' | 'refused' | 'io';
+      readings: ReadingColumns | null;
+      cause?: unknown;
+    },
   ) {
     super(message, { cause: options.cause });
     this.outcome = options.outcome;
     this.reason = options.reason;
+    this.readings = options.readings;
   }
 }
 
