@@ -1,0 +1,270 @@
+import { mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { InvariantError, messageOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import { randomId, systemRandom } from '../../base/random.ts';
+import type { Commit, CommitResult } from '../../domain/commit.ts';
+import type { ReadingColumns } from '../../domain/reading.ts';
+import type { Engine, Recovered } from '../../history/engine.ts';
+import { CommitFailedError, EngineOpenError } from '../../history/engine.ts';
+import type { HistoryReader } from '../../history/reader.ts';
+import { CallFailedError, WorkerLink } from './worker-link.ts';
+import type { MaintenanceCalls, ReaderCalls, WriterCalls } from './worker-messages.ts';
+import type { Slice, SliceQuery } from './writer.ts';
+
+export interface SqliteEngineOptions {
+  /** Data folder; made when it is missing. */
+  readonly dir: string;
+  /** Default `pulsegate.db`. */
+  readonly fileName?: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random?: Random;
+  /** Age at which a head is sealed, ms of monotonic time. Default 10 minutes. */
+  readonly sealAfterMs?: number;
+  /** Readings in a full chunk, 1 … 4,096. Default 1,024. */
+  readonly sealCount?: number;
+  /** How much of the sealed commit log is kept for resuming: whichever is less. Default 15 minutes, 256 MB. */
+  readonly resumeWindow?: { readonly ms: number; readonly bytes: number };
+  /** Default 64 MB. */
+  readonly quarantineBytesMax?: number;
+  /** How long a commit waits for another program's lock, ms. Default 2 s. */
+  readonly busyTimeoutMs?: number;
+  /** Largest size of the file in pages of 4 KB; beyond it commits fail as on a full disk. Default: none. */
+  readonly pagesMax?: number;
+}
+
+/** A checkpoint is due when this many frames (4 KB each) wait for one … */
+const checkpointFrames = 1_024;
+/** … or after this long. */
+const checkpointAfterMs = 30_000;
+/** How often age is looked at: heads for sealing, the write-ahead log for a checkpoint. */
+const tickMs = 5_000;
+
+/** The embedded engine; `README.md` beside this file says how it keeps its promise. */
+export function createSqliteEngine(options: SqliteEngineOptions): Engine {
+  return new SqliteEngine(options);
+}
+
+interface Threads {
+  readonly writer: WorkerLink<WriterCalls>;
+  readonly reader: WorkerLink<ReaderCalls>;
+  readonly maintenance: WorkerLink<MaintenanceCalls>;
+}
+
+class SqliteEngine implements Engine {
+  readonly reader: HistoryReader;
+  readonly #options: SqliteEngineOptions;
+  readonly #path: string;
+  #threads: Threads | null = null;
+  #closing: Promise<void> | null = null;
+  #timer: Timer | null = null;
+  #isCommitting = false;
+  #isCheckpointing = false;
+  #checkpointedAt = 0;
+  #uncopiedFrames = 0;
+
+  constructor(options: SqliteEngineOptions) {
+    this.#options = options;
+    this.#path = join(options.dir, options.fileName ?? 'pulsegate.db');
+    this.reader = this.#makeReader();
+  }
+
+  async open(): Promise<Recovered> {
+    if (this.#threads) throw new InvariantError('the storage engine is already open');
+    const { clock, random, dir } = this.#options;
+    try {
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new EngineOpenError(`The data folder ${dir} cannot be made: ${messageOf(error)}.`);
+    }
+    const threads = this.#startThreads();
+    this.#threads = threads;
+    try {
+      const recovered = await threads.writer.ask('open', {
+        now: clock.monotonic(),
+        newEpoch: randomId('e', random ?? systemRandom).slice(2),
+        busyTimeoutMs: this.#options.busyTimeoutMs ?? 2_000,
+        pagesMax: this.#options.pagesMax ?? null,
+        options: {
+          sealAfterMs: this.#options.sealAfterMs ?? 600_000,
+          sealCount: this.#options.sealCount ?? 1_024,
+          resumeWindow: this.#options.resumeWindow ?? { ms: 900_000, bytes: 256 << 20 },
+          quarantineBytesMax: this.#options.quarantineBytesMax ?? 64 << 20,
+        },
+      });
+      await Promise.all([threads.reader.ask('open', null), threads.maintenance.ask('open', null)]);
+      this.#checkpointedAt = clock.monotonic();
+      this.#planTick();
+      return recovered;
+    } catch (error) {
+      this.#threads = null;
+      await stopThreads(threads);
+      throw new EngineOpenError(
+        error instanceof CallFailedError && error.failure?.kind === 'refused_open'
+          ? error.message
+          : `The database ${this.#path} cannot be opened: ${messageOf(error)}.`,
+      );
+    }
+  }
+
+  async commit(commit: Commit): Promise<CommitResult> {
+    if (this.#isCommitting) throw new InvariantError(`commit ${commit.seq} came while another was in flight`);
+    this.#isCommitting = true;
+    try {
+      const { readings, quarantine } = commit;
+      const question = {
+        commit: {
+          ...commit,
+          // Payloads are views into what came from the socket; only their own bytes shall cross over.
+          quarantine: quarantine.map((entry) => ({ ...entry, payload: Uint8Array.from(entry.payload) })),
+        },
+        now: this.#options.clock.monotonic(),
+      };
+      const writer = this.#opened().writer;
+      const { uncopiedFrames, ...result } = await writer.ask('commit', question, buffersOf(readings));
+      this.#uncopiedFrames = uncopiedFrames;
+      if (uncopiedFrames >= checkpointFrames) this.#checkpoint();
+      return result;
+    } catch (error) {
+      throw commitFailure(error, commit);
+    } finally {
+      this.#isCommitting = false;
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close().finally(() => {
+      this.#closing = null;
+    });
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const threads = this.#threads;
+    if (!threads) return;
+    this.#timer?.cancel();
+    this.#threads = null;
+    // The writer's connection last: closing it empties the write-ahead log into the file.
+    await Promise.all([threads.maintenance.ask('close', null), threads.reader.ask('close', null)]).catch(() => null);
+    await threads.writer.ask('close', null).catch((error: unknown) => {
+      this.#options.log.warn({ error: messageOf(error) }, 'the storage writer did not close in order');
+    });
+    await stopThreads(threads);
+  }
+
+  #startThreads(): Threads {
+    const path = this.#path;
+    const onGone = (error: Error): void => {
+      this.#options.log.error({ error: messageOf(error) }, 'a storage thread ended by itself');
+    };
+    return {
+      writer: new WorkerLink<WriterCalls>({ role: 'writer', path }, onGone),
+      reader: new WorkerLink<ReaderCalls>({ role: 'reader', path }, onGone),
+      maintenance: new WorkerLink<MaintenanceCalls>({ role: 'maintenance', path }, onGone),
+    };
+  }
+
+  #opened(): Threads {
+    if (!this.#threads) throw new CallFailedError('the storage engine is not open', null, null);
+    return this.#threads;
+  }
+
+  #planTick(): void {
+    this.#timer = this.#options.clock.after(tickMs, () => {
+      this.#tick();
+      this.#planTick();
+    });
+  }
+
+  #tick(): void {
+    const now = this.#options.clock.monotonic();
+    this.#threads?.writer.ask('tick', { now }).catch((error: unknown) => this.#warn(error, 'sealing by age failed'));
+    if (this.#uncopiedFrames > 0 && now - this.#checkpointedAt >= checkpointAfterMs) this.#checkpoint();
+  }
+
+  /**
+   * The maintenance thread copies most of the write-ahead log while commits go on; what came meanwhile is little, and
+   * the writer copies it itself between two commits. Only then is the log copied as a whole and begun anew by the next
+   * commit; a checkpoint from outside alone never catches up with a writer that does not pause.
+   */
+  #checkpoint(): void {
+    const threads = this.#threads;
+    if (!threads || this.#isCheckpointing) return;
+    this.#isCheckpointing = true;
+    const run = async (): Promise<void> => {
+      await threads.maintenance.ask('checkpoint', null);
+      await threads.writer.ask('checkpoint', null);
+    };
+    run()
+      .catch((error: unknown) => this.#warn(error, 'a checkpoint failed'))
+      .finally(() => {
+        this.#isCheckpointing = false;
+        this.#checkpointedAt = this.#options.clock.monotonic();
+        this.#uncopiedFrames = 0;
+      });
+  }
+
+  #warn(error: unknown, message: string): void {
+    // During close the questions of timers fail, which is nobody's concern.
+    if (this.#threads) this.#options.log.warn({ error: messageOf(error) }, message);
+  }
+
+  #makeReader(): HistoryReader {
+    const reader = (): WorkerLink<ReaderCalls> => this.#opened().reader;
+    const slice = (query: SliceQuery): Promise<Slice> => this.#opened().writer.ask('slice', query);
+    return {
+      // The head first, the snapshot second: the other way round, a head sealed in between would be in neither.
+      readings: async (query) => reader().ask('readings', { query, slice: await slice(query) }),
+      buckets: async (query) => {
+        const { series, from, to } = query;
+        const head = await slice({ series, from, to, order: 'asc', limit: Number.MAX_SAFE_INTEGER });
+        return reader().ask('buckets', { query, slice: head });
+      },
+      log: async (query) => reader().ask('log', query),
+      alerts: async (query) => reader().ask('alerts', query),
+      alert: async (id) => reader().ask('alert', id),
+      transitions: async (alertId) => reader().ask('transitions', alertId),
+      deliveries: async (query) => reader().ask('deliveries', query),
+      delivery: async (id) => reader().ask('delivery', id),
+      attempts: async (deliveryId) => reader().ask('attempts', deliveryId),
+      quarantine: async (query) => reader().ask('quarantine', query),
+      stats: async () => {
+        const [written, read] = await Promise.all([
+          this.#opened().writer.ask('stats', null),
+          reader().ask('stats', null),
+        ]);
+        return { ...written, ...read, fileBytes: sizeOf(this.#path), walBytes: sizeOf(`${this.#path}-wal`) };
+      },
+    };
+  }
+}
+
+async function stopThreads(threads: Threads): Promise<void> {
+  await Promise.all([threads.writer.stop(), threads.reader.stop(), threads.maintenance.stop()]);
+}
+
+function commitFailure(error: unknown, commit: Commit): unknown {
+  if (!(error instanceof CallFailedError)) return error;
+  const { failure } = error;
+  // Columns that were never sent are still here; what was sent came back, or was lost with the thread.
+  const sent = commit.readings.times.buffer.detached;
+  const readings = sent ? (error.returned as ReadingColumns | null) : commit.readings;
+  const message = `commit ${commit.seq} failed: ${error.message}`;
+  if (failure?.kind === 'transaction') {
+    return new CommitFailedError(message, { ...failure, readings, cause: error });
+  }
+  return new CommitFailedError(message, { outcome: 'unknown', reason: 'io', readings, cause: error });
+}
+
+/** The buffers under the columns, each once. */
+function buffersOf(readings: ReadingColumns): ArrayBuffer[] {
+  const { series, times, values, kinds } = readings;
+  return [...new Set([series.buffer, times.buffer, values.buffer, kinds.buffer])];
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}

@@ -1,0 +1,138 @@
+import type { Value } from '../../domain/reading.ts';
+import { valueKind } from '../../domain/reading.ts';
+
+/** A stretch of readings of one series as columns, in order of time. Row i is value i of kind i; null kinds: all numbers. */
+export interface Stretch {
+  readonly count: number;
+  readonly times: Float64Array<ArrayBuffer>;
+  readonly values: Float64Array<ArrayBuffer>;
+  readonly kinds: Uint8Array<ArrayBuffer> | null;
+  readonly texts: readonly string[];
+}
+
+const capacityMin = 8;
+const empty = new Float64Array(0);
+
+/**
+ * The newest readings of one series, not yet sealed: columns in memory, each time once, in order of time. What is here
+ * is in the commit log as well; the head grows by doubling and gives its memory back when it is cleared.
+ */
+export class Head {
+  count = 0;
+  /** Commit that brought the oldest reading here; replay begins there. */
+  firstSeq = 0;
+  /** Monotonic time (ms) at which the first reading came. */
+  openedAt = 0;
+  times: Float64Array<ArrayBuffer> = empty;
+  values: Float64Array<ArrayBuffer> = empty;
+  /** Absent as long as all values are numbers. */
+  kinds: Uint8Array<ArrayBuffer> | null = null;
+  /** Text readings hold an index into this list; replaced ones leave theirs behind until the head is cleared. */
+  texts: string[] = [];
+
+  /** Puts a reading in its place; a reading of the same time is replaced. `text` is read for text readings only. */
+  put(time: number, value: number, kind: number, text: string): void {
+    let stored = value;
+    if (kind === valueKind.text) stored = this.texts.push(text) - 1;
+    if (kind !== valueKind.number) this.kinds ??= new Uint8Array(this.times.length);
+    const last = this.count - 1;
+    if (last < 0 || time > this.times[last]) {
+      this.#write(this.#append(), time, stored, kind);
+      return;
+    }
+    const place = this.firstAtOrAfter(time);
+    if (this.times[place] !== time) this.#open(place);
+    this.#write(place, time, stored, kind);
+  }
+
+  /** Index of the first reading at or after `time`; `count` when there is none. */
+  firstAtOrAfter(time: number): number {
+    return firstAtOrAfter(this.times, this.count, time);
+  }
+
+  /** Index of the reading at exactly `time`, or -1. */
+  indexOf(time: number): number {
+    const place = this.firstAtOrAfter(time);
+    return place < this.count && this.times[place] === time ? place : -1;
+  }
+
+  clear(): void {
+    this.count = 0;
+    this.firstSeq = 0;
+    this.times = empty;
+    this.values = empty;
+    this.kinds = null;
+    this.texts = [];
+  }
+
+  /** A copy of rows `begin` to `end` (excluded), with arrays of their own. */
+  copy(begin: number, end: number): Stretch {
+    return {
+      count: Math.max(end - begin, 0),
+      times: this.times.slice(begin, end),
+      values: this.values.slice(begin, end),
+      kinds: this.kinds?.slice(begin, end) ?? null,
+      texts: this.kinds ? [...this.texts] : [],
+    };
+  }
+
+  #append(): number {
+    if (this.count === this.times.length) this.#grow();
+    return this.count++;
+  }
+
+  /** Makes a gap at `place` for a late reading. */
+  #open(place: number): void {
+    const end = this.count;
+    this.#append();
+    this.times.copyWithin(place + 1, place, end);
+    this.values.copyWithin(place + 1, place, end);
+    this.kinds?.copyWithin(place + 1, place, end);
+  }
+
+  #write(place: number, time: number, value: number, kind: number): void {
+    this.times[place] = time;
+    this.values[place] = value;
+    if (this.kinds) this.kinds[place] = kind;
+  }
+
+  #grow(): void {
+    const capacity = Math.max(this.times.length * 2, capacityMin);
+    const times = new Float64Array(capacity);
+    const values = new Float64Array(capacity);
+    times.set(this.times);
+    values.set(this.values);
+    this.times = times;
+    this.values = values;
+    if (this.kinds) {
+      const kinds = new Uint8Array(capacity);
+      kinds.set(this.kinds);
+      this.kinds = kinds;
+    }
+  }
+}
+
+/** The value of row `index` of a stretch or head. */
+export function valueIn(stretch: Stretch, index: number): Value {
+  const value = stretch.values[index];
+  switch (stretch.kinds?.[index]) {
+    case valueKind.boolean:
+      return value !== 0;
+    case valueKind.text:
+      return stretch.texts[value] ?? '';
+    default:
+      return value;
+  }
+}
+
+/** Binary search: index of the first of `count` ascending times at or after `time`. */
+export function firstAtOrAfter(times: Float64Array, count: number, time: number): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (times[middle] < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

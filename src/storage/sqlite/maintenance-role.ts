@@ -1,0 +1,27 @@
+import { InvariantError } from '../../base/errors.ts';
+import type { Database } from './database.ts';
+import type { Handlers, Role } from './role.ts';
+import { answerWith } from './role.ts';
+import { openForMaintenance } from './schema.ts';
+import type { MaintenanceCalls } from './worker-messages.ts';
+
+/** The thread whose connection copies the write-ahead log into the file while the writer goes on. */
+export function maintenanceRole(path: string): Role {
+  let database: Database | undefined;
+  const handlers: Handlers<MaintenanceCalls> = {
+    open() {
+      database = openForMaintenance(path);
+      return { answer: null };
+    },
+    checkpoint() {
+      if (!database) throw new InvariantError('maintenance is not open');
+      return { answer: database.checkpoint() };
+    },
+    close() {
+      database?.close();
+      database = undefined;
+      return { answer: null };
+    },
+  };
+  return { answer: (name, question) => answerWith<MaintenanceCalls>(handlers, name, question) };
+}

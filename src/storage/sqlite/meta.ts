@@ -1,0 +1,14 @@
+import type { Statements } from './database.ts';
+
+/** Single facts about the whole store. */
+export type MetaName = 'epoch' | 'replay_from' | 'chunks' | 'chunk_readings';
+
+export function writeMeta(statements: Statements, name: MetaName, value: number | string): void {
+  statements.get('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)').run(name, value);
+}
+
+/** The fact as it was written; null when it never was. */
+export function readMeta(statements: Statements, name: MetaName): number | string | null {
+  const value = statements.get('SELECT value FROM meta WHERE name = ?').get(name)?.[0];
+  return typeof value === 'number' || typeof value === 'string' ? value : null;
+}

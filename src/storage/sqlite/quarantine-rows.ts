@@ -1,0 +1,71 @@
+import type { QuarantineEntry } from '../../domain/quarantine.ts';
+import type { Database } from './database.ts';
+import { numberIn, Statements } from './database.ts';
+
+/** How much the quarantine holds; changes only when a commit succeeded. */
+export interface QuarantineSize {
+  readonly lastId: number;
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+/** What a row costs beside its texts and payload. */
+const rowBytes = 64;
+
+/** The refused messages, bounded by their bytes: what comes in pushes the oldest out in the same transaction. */
+export class QuarantineRows {
+  readonly #statements: Statements;
+  readonly #bytesMax: number;
+
+  constructor(database: Database, bytesMax: number) {
+    this.#statements = new Statements(database);
+    this.#bytesMax = bytesMax;
+  }
+
+  /** What the table holds now. */
+  measure(): QuarantineSize {
+    const row = this.#statements
+      .get('SELECT coalesce(max(id), 0), count(*), coalesce(sum(size), 0) FROM quarantine')
+      .get();
+    return { lastId: numberIn(row, 0), entries: numberIn(row, 1), bytes: numberIn(row, 2) };
+  }
+
+  /** Adds entries and deletes the oldest beyond the bound, but never the newest. The caller holds the transaction. */
+  write(entries: readonly QuarantineEntry[], before: QuarantineSize): QuarantineSize {
+    let { lastId, entries: count, bytes } = before;
+    for (const entry of entries) {
+      const size = sizeOf(entry);
+      lastId++;
+      count++;
+      bytes += size;
+      this.#statements
+        .get(
+          `INSERT INTO quarantine (id, size, received_at, topic, client, reason, pointer, detail, payload)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        )
+        .run(
+          lastId,
+          size,
+          entry.receivedAt,
+          entry.topic,
+          entry.client,
+          entry.reason,
+          entry.pointer,
+          entry.detail,
+          entry.payload,
+        );
+    }
+    while (bytes > this.#bytesMax && count > 1) {
+      const oldest = this.#statements.get('SELECT id, size FROM quarantine ORDER BY id LIMIT 1').get();
+      this.#statements.get('DELETE FROM quarantine WHERE id = ?').run(numberIn(oldest, 0));
+      bytes -= numberIn(oldest, 1);
+      count--;
+    }
+    return { lastId, entries: count, bytes };
+  }
+}
+
+function sizeOf(entry: QuarantineEntry): number {
+  const texts = [entry.topic, entry.client ?? '', entry.reason, entry.pointer, entry.detail];
+  return texts.reduce((total, text) => total + Buffer.byteLength(text), rowBytes + entry.payload.byteLength);
+}

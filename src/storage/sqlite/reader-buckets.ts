@@ -1,0 +1,161 @@
+import type { Value } from '../../domain/reading.ts';
+import { bucketBegin } from '../../history/bucket.ts';
+import type { Bucket, BucketsQuery } from '../../history/reader.ts';
+import type { ChunkReader, ChunkSummary } from './chunk-reader.ts';
+import type { Stretch } from './head.ts';
+import { firstAtOrAfter, valueIn } from './head.ts';
+import type { MergedRows } from './merge.ts';
+import { mergeStretches } from './merge.ts';
+import type { Slice } from './writer.ts';
+
+/**
+ * Aggregates by bucket. A chunk in order that lies wholly in one bucket, and in whose span nothing was written late,
+ * counts by its summary; the others are unpacked one after the other.
+ */
+export function readBuckets(chunks: ChunkReader, query: BucketsQuery, slice: Slice): Bucket[] {
+  const { series, from, to, width } = query;
+  const head = chunks.unsealed(series, slice);
+  const written = chunks.late(series, from, to).map((chunk) => chunks.read(series, chunk.number));
+  if (head) written.push(head);
+  // What was written after the chunks in order: late chunks and the head.
+  const overlay = mergeStretches(written, from, to);
+  const buckets = new BucketList(width, query.limit);
+  let at = 0;
+  for (const chunk of chunks.ascending(series, from, to)) {
+    const before = firstAtOrAfter(overlay.times, overlay.count, chunk.timeMin);
+    buckets.addRows(overlay, at, before);
+    if (buckets.isFull) return buckets.close();
+    at = firstAtOrAfter(overlay.times, overlay.count, chunk.timeMax + 1);
+    const isUntouched = at === before && chunk.timeMin >= from && chunk.timeMax < to;
+    if (!isUntouched || !buckets.addSummary(chunk)) {
+      const rows = mergeStretches([chunks.read(series, chunk.number), rowsOf(overlay, before, at)], from, to);
+      buckets.addRows(rows, 0, rows.count);
+    }
+    if (buckets.isFull) return buckets.close();
+  }
+  buckets.addRows(overlay, at, overlay.count);
+  return buckets.close();
+}
+
+/** Rows `begin` to `end` (excluded) of merged readings as a stretch. */
+function rowsOf(merged: MergedRows, begin: number, end: number): Stretch {
+  const count = end - begin;
+  const stretch = {
+    count,
+    times: merged.times.slice(begin, end),
+    values: new Float64Array(count),
+    kinds: new Uint8Array(count),
+    texts: [] as string[],
+  };
+  for (let row = 0; row < count; row++) {
+    const source = merged.stretches[merged.sources[begin + row]];
+    const place = merged.rows[begin + row];
+    const value = valueIn(source, place);
+    stretch.kinds[row] = source.kinds?.[place] ?? 0;
+    stretch.values[row] = typeof value === 'string' ? stretch.texts.push(value) - 1 : Number(value);
+  }
+  return stretch;
+}
+
+interface OpenBucket {
+  time: number;
+  count: number;
+  /** Readings that are numbers or booleans. */
+  numbers: number;
+  min: number;
+  max: number;
+  sum: number;
+  first: Value;
+  last: Value;
+}
+
+/** Buckets being filled in order of time; full when a reading came that would begin one more than `limit`. */
+class BucketList {
+  readonly #list: Bucket[] = [];
+  readonly #width: number;
+  readonly #limit: number;
+  #open: OpenBucket | null = null;
+  #isFull = false;
+
+  constructor(width: number, limit: number) {
+    this.#width = width;
+    this.#limit = limit;
+  }
+
+  /** No further bucket would be answered; what is still open then is complete. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** Adds rows `begin` to `end` (excluded). */
+  addRows(merged: MergedRows, begin: number, end: number): void {
+    for (let row = begin; row < end && !this.#isFull; row++) {
+      const bucket = this.#at(merged.times[row]);
+      if (!bucket) return;
+      const value = valueIn(merged.stretches[merged.sources[row]], merged.rows[row]);
+      if (bucket.count === 0) bucket.first = value;
+      bucket.last = value;
+      bucket.count++;
+      if (typeof value === 'string') continue;
+      const number = Number(value);
+      bucket.numbers++;
+      bucket.sum += number;
+      if (number < bucket.min) bucket.min = number;
+      if (number > bucket.max) bucket.max = number;
+    }
+  }
+
+  /** Adds a whole chunk when it lies in one bucket and has a summary; false when it has to be unpacked. */
+  addSummary(chunk: ChunkSummary): boolean {
+    const { numbers } = chunk;
+    if (!numbers || bucketBegin(chunk.timeMin, this.#width) !== bucketBegin(chunk.timeMax, this.#width)) return false;
+    const bucket = this.#at(chunk.timeMin);
+    if (!bucket) return true;
+    if (bucket.count === 0) bucket.first = numbers.first;
+    bucket.last = numbers.last;
+    bucket.count += chunk.count;
+    bucket.numbers += chunk.count;
+    bucket.sum += numbers.sum;
+    bucket.min = Math.min(bucket.min, numbers.min);
+    bucket.max = Math.max(bucket.max, numbers.max);
+    return true;
+  }
+
+  /** The buckets, the last one closed. */
+  close(): Bucket[] {
+    if (this.#open) this.#list.push(closed(this.#open));
+    this.#open = null;
+    return this.#list;
+  }
+
+  /** The bucket that holds `time`, begun if need be; null when that would be one too many. */
+  #at(time: number): OpenBucket | null {
+    const open = this.#open;
+    // Times ascend, so only the end of the open bucket has to be compared.
+    if (open && time < open.time + this.#width) return open;
+    if (open) this.#list.push(closed(open));
+    this.#open = null;
+    if (this.#list.length >= this.#limit) {
+      this.#isFull = true;
+      return null;
+    }
+    this.#open = {
+      time: bucketBegin(time, this.#width),
+      count: 0,
+      numbers: 0,
+      min: Number.POSITIVE_INFINITY,
+      max: Number.NEGATIVE_INFINITY,
+      sum: 0,
+      first: 0,
+      last: 0,
+    };
+    return this.#open;
+  }
+}
+
+function closed(bucket: OpenBucket): Bucket {
+  const { time, count, numbers, min, max, sum, first, last } = bucket;
+  return numbers === 0
+    ? { time, count, min: null, max: null, sum: null, avg: null, first, last }
+    : { time, count, min, max, sum, avg: sum / numbers, first, last };
+}

@@ -1,0 +1,112 @@
+import type { Commit, CommitResult, LogPage } from '../../domain/commit.ts';
+import type { Recovered } from '../../history/engine.ts';
+import type { Bucket, BucketsQuery, HistoryReader, ReadingsQuery, Sample } from '../../history/reader.ts';
+import type { FailureOutcome, FailureReason } from './transaction.ts';
+import type { Slice, SliceQuery, WriterOptions } from './writer.ts';
+
+/** What a worker is told when it starts. */
+export interface WorkerSetup {
+  readonly role: 'writer' | 'reader' | 'maintenance';
+  readonly path: string;
+}
+
+/** Totals that only the writer knows. */
+export interface WriterStats {
+  readonly seq: number;
+  readonly firstKept: number;
+  readonly logReadings: number;
+  readonly headReadings: number;
+  readonly chunks: number;
+  readonly chunkReadings: number;
+  readonly quarantineEntries: number;
+  readonly quarantineBytes: number;
+}
+
+/** What can be asked of the writer: name → question and answer. Answers come in the order of the questions. */
+export interface WriterCalls {
+  open: {
+    question: {
+      readonly now: number;
+      readonly newEpoch: string;
+      readonly busyTimeoutMs: number;
+      readonly pagesMax: number | null;
+      readonly options: WriterOptions;
+    };
+    answer: Recovered;
+  };
+  commit: { question: { readonly commit: Commit; readonly now: number }; answer: CommitAnswer };
+  slice: { question: SliceQuery; answer: Slice };
+  tick: { question: { readonly now: number }; answer: null };
+  /** Finishes a checkpoint that the maintenance worker has nearly completed. */
+  checkpoint: { question: null; answer: null };
+  stats: { question: null; answer: WriterStats };
+  close: { question: null; answer: null };
+}
+
+export interface CommitAnswer extends CommitResult {
+  /** Frames of the write-ahead log that wait for a checkpoint. */
+  readonly uncopiedFrames: number;
+}
+
+/** A reading query together with what the writer's head holds of it, taken before the reader opens its snapshot. */
+export interface ReadingsQuestion {
+  readonly query: ReadingsQuery;
+  readonly slice: Slice;
+}
+
+export interface BucketsQuestion {
+  readonly query: BucketsQuery;
+  readonly slice: Slice;
+}
+
+type Rows = Pick<
+  HistoryReader,
+  'alerts' | 'alert' | 'transitions' | 'deliveries' | 'delivery' | 'attempts' | 'quarantine'
+>;
+
+/** The plain questions: those whose answer is a SELECT and no more. */
+type RowCalls = {
+  [Name in keyof Rows]: { question: Parameters<Rows[Name]>[0]; answer: Awaited<ReturnType<Rows[Name]>> };
+};
+
+export interface ReaderCalls extends RowCalls {
+  open: { question: null; answer: null };
+  readings: { question: ReadingsQuestion; answer: readonly Sample[] };
+  buckets: { question: BucketsQuestion; answer: readonly Bucket[] };
+  log: { question: { readonly after: number; readonly readingsMax: number }; answer: LogPage };
+  stats: { question: null; answer: { readonly pendingDeliveries: number; readonly engineVersion: string } };
+  close: { question: null; answer: null };
+}
+
+export interface MaintenanceCalls {
+  open: { question: null; answer: null };
+  checkpoint: { question: null; answer: { readonly frames: number; readonly copied: number } };
+  close: { question: null; answer: null };
+}
+
+/** One entry of a table of calls. */
+export interface Call {
+  question: unknown;
+  answer: unknown;
+}
+
+export interface Request {
+  readonly id: number;
+  readonly name: string;
+  readonly question: unknown;
+}
+
+export type Response =
+  | { readonly id: number; readonly answer: unknown }
+  | { readonly id: number; readonly failure: Failure; readonly returned: unknown };
+
+/** Errors cross threads as plain values. */
+export type Failure =
+  | { readonly kind: 'refused_open'; readonly message: string }
+  | {
+      readonly kind: 'transaction';
+      readonly message: string;
+      readonly outcome: FailureOutcome;
+      readonly reason: FailureReason;
+    }
+  | { readonly kind: 'other'; readonly message: string };

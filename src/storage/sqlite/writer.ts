@@ -1,0 +1,211 @@
+import { messageOf } from '../../base/errors.ts';
+import type { Commit, CommitResult } from '../../domain/commit.ts';
+import type { DeviceRecord } from '../../domain/device.ts';
+import type { ReadingColumns } from '../../domain/reading.ts';
+import { valueKind } from '../../domain/reading.ts';
+import { ChunkLookup } from './chunk-lookup.ts';
+import type { Classified } from './classifier.ts';
+import { Classifier, RefusedCommitError } from './classifier.ts';
+import { encodeCommitRecord } from './commit-record.ts';
+import { CommitRows } from './commit-rows.ts';
+import type { Database } from './database.ts';
+import { faultOf, Statements } from './database.ts';
+import { DeviceRows } from './device-rows.ts';
+import type { Stretch } from './head.ts';
+import { LogTrimmer } from './log-trimmer.ts';
+import type { QuarantineSize } from './quarantine-rows.ts';
+import { QuarantineRows } from './quarantine-rows.ts';
+import { Sealer } from './sealer.ts';
+import { StorageTransaction, TransactionError } from './transaction.ts';
+import type { WriterState } from './writer-state.ts';
+
+export interface WriterOptions {
+  readonly sealAfterMs: number;
+  readonly sealCount: number;
+  readonly resumeWindow: { readonly ms: number; readonly bytes: number };
+  readonly quarantineBytesMax: number;
+}
+
+/**
+ * The one who writes. Everything it does is synchronous, so whatever asks it sees the state between two commits:
+ *
+ *   classify ─► BEGIN · log row · other rows · COMMIT (synced) ─► heads and memory ─► answer
+ *                         any failure: ROLLBACK, memory untouched
+ *
+ * Between commits, `work` seals heads that are due and trims the log, each in a transaction of its own.
+ */
+export class Writer {
+  readonly state: WriterState;
+  readonly #database: Database;
+  readonly #options: WriterOptions;
+  readonly #statements: Statements;
+  readonly #transaction: StorageTransaction;
+  readonly #classifier: Classifier;
+  readonly #rows: CommitRows;
+  readonly #devices: DeviceRows;
+  readonly #quarantine: QuarantineRows;
+  readonly #sealer: Sealer;
+  readonly #trimmer: LogTrimmer;
+  #now = 0;
+
+  constructor(database: Database, state: WriterState, options: WriterOptions) {
+    this.state = state;
+    this.#database = database;
+    this.#options = options;
+    this.#statements = new Statements(database);
+    this.#transaction = new StorageTransaction(database);
+    this.#classifier = new Classifier(state.series, new ChunkLookup(database));
+    this.#rows = new CommitRows(database);
+    this.#devices = new DeviceRows(database);
+    this.#quarantine = new QuarantineRows(database, options.quarantineBytesMax);
+    this.#sealer = new Sealer(database, state, this.#transaction, options);
+    this.#trimmer = new LogTrimmer(database, state, this.#transaction, options.resumeWindow);
+  }
+
+  /** Commits, or throws `TransactionError` with nothing changed in memory. `now` is monotonic, ms. */
+  commit(commit: Commit, now: number): CommitResult {
+    this.#now = now;
+    const devices = this.state.changedDevices(commit);
+    const before = this.state.mark();
+    let written: Written;
+    try {
+      const classified = this.#classify(commit, devices);
+      written = this.#write(commit, classified, devices);
+    } catch (error) {
+      this.state.takeBack(before, devices);
+      throw error;
+    }
+    this.#apply(commit, written, devices);
+    return { seq: commit.seq, readings: commit.readings, dispositions: written.dispositions };
+  }
+
+  /**
+   * Seals and trims a little, and says whether more is due; the caller lets waiting commits through in between. Throws
+   * `TransactionError`; what was not sealed or trimmed stays due.
+   */
+  work(): boolean {
+    this.#sealer.step();
+    return this.#trimmer.step() || this.#sealer.isDue;
+  }
+
+  /** Time has passed: heads that have become old are due. */
+  tick(now: number): void {
+    this.#now = now;
+    this.#sealer.markOld(now - this.#options.sealAfterMs);
+  }
+
+  /** The head's readings of a series in `[from, to)`: the first or last `limit` of them, as of the commit `seq`. */
+  slice(query: SliceQuery): Slice {
+    const head = this.state.series[query.series]?.head;
+    if (!head) return { seq: this.state.seq, stretch: null };
+    const begin = head.firstAtOrAfter(query.from);
+    const end = Math.max(head.firstAtOrAfter(query.to), begin);
+    const stretch =
+      query.order === 'asc'
+        ? head.copy(begin, Math.min(end, begin + query.limit))
+        : head.copy(Math.max(begin, end - query.limit), end);
+    return { seq: this.state.seq, stretch };
+  }
+
+  /** Seals what is worth a chunk of its own, so that the next start reads less. What is left stays in the log. */
+  seal(countMin: number): void {
+    this.#sealer.markLarge(countMin);
+    while (this.#sealer.isDue) this.#sealer.step();
+  }
+
+  /** Frames in the write-ahead log that no checkpoint has copied yet. */
+  uncopiedFrames(): number {
+    const { frames, copied } = this.#database.walFrames();
+    return frames - copied;
+  }
+
+  /** Copies the end of the write-ahead log, so that the next commit begins it anew. */
+  checkpoint(): void {
+    this.#database.checkpoint();
+  }
+
+  /** Series and devices that the commit brings take part in it; they are taken back when it fails. */
+  #classify(commit: Commit, devices: ReadonlyMap<string, DeviceRecord>): Classified {
+    const { state } = this;
+    try {
+      if (commit.seq !== state.seq + 1) {
+        throw new RefusedCommitError(`commit ${commit.seq} does not follow commit ${state.seq}`);
+      }
+      for (const [device, record] of devices) if (!state.devices.has(device)) state.addDevice(record);
+      for (const { id, device, metric } of commit.newSeries) {
+        if (id !== state.series.length)
+          throw new RefusedCommitError(`new series ${id} does not continue the numbering`);
+        state.addSeries(id, device, metric);
+      }
+      return this.#classifier.classify(commit.readings);
+    } catch (error) {
+      const reason = faultOf(error) === 'other' ? 'refused' : 'io';
+      throw new TransactionError(messageOf(error), 'rolled_back', reason, error);
+    }
+  }
+
+  #write(commit: Commit, classified: Classified, devices: ReadonlyMap<string, DeviceRecord>): Written {
+    const record = encodeCommitRecord(commit.readings, classified.rows, commit.settled);
+    const logged = classified.rows?.length ?? commit.readings.count;
+    const quarantine = this.#transaction.run(() => {
+      this.#statements
+        .get('INSERT INTO commit_log (seq, at, readings, bytes) VALUES (?, ?, ?, ?)')
+        .run(commit.seq, commit.at, logged, record);
+      for (const series of commit.newSeries) {
+        this.#statements
+          .get('INSERT INTO series (id, device, metric) VALUES (?, ?, ?)')
+          .run(series.id, series.device, series.metric);
+      }
+      for (const device of devices.values()) this.#devices.write(device);
+      this.#rows.write(commit);
+      return commit.quarantine.length > 0
+        ? this.#quarantine.write(commit.quarantine, this.state.quarantine)
+        : this.state.quarantine;
+    });
+    return { ...classified, logged, bytes: record.length, quarantine };
+  }
+
+  #apply(commit: Commit, written: Written, devices: ReadonlyMap<string, DeviceRecord>): void {
+    const { state } = this;
+    state.quarantine = written.quarantine;
+    state.applyDevices(devices);
+    state.seq = commit.seq;
+    state.lastCommitAt = commit.at;
+    state.log.bytes += written.bytes;
+    state.log.readings += written.logged;
+    const { readings } = commit;
+    if (written.rows) for (const row of written.rows) this.#applyRow(readings, row, commit);
+    else for (let row = 0; row < readings.count; row++) this.#applyRow(readings, row, commit);
+  }
+
+  #applyRow(readings: ReadingColumns, row: number, commit: Commit): void {
+    const state = this.state.series[readings.series[row]];
+    if (!state) return;
+    const value = readings.values[row];
+    const kind = readings.kinds[row];
+    const text = kind === valueKind.text ? readings.texts[value] : '';
+    state.apply(readings.times[row], value, kind, text, commit.seq, this.#now);
+    state.device.lastSeen = commit.at;
+    this.#sealer.markFull(state);
+  }
+}
+
+interface Written extends Classified {
+  readonly logged: number;
+  readonly bytes: number;
+  readonly quarantine: QuarantineSize;
+}
+
+export interface SliceQuery {
+  readonly series: number;
+  readonly from: number;
+  readonly to: number;
+  readonly order: 'asc' | 'desc';
+  readonly limit: number;
+}
+
+export interface Slice {
+  /** The last commit when the slice was taken. */
+  readonly seq: number;
+  readonly stretch: Stretch | null;
+}
