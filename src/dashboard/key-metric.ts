@@ -1,5 +1,5 @@
 /** What a person would look at first, most telling first. */
-const favourites = [
+const favourites: readonly string[] = [
   'heart_rate',
   'temperature',
   'vibration',
@@ -18,4 +18,14 @@ export function keyMetric(
   const numbers = values.filter(({ value }) => typeof value === 'number').map(({ metric }) => metric);
   const names = numbers.length > 0 ? numbers : values.map(({ metric }) => metric);
   return favourites.find((metric) => names.includes(metric)) ?? names.toSorted()[0] ?? null;
+}
+
+/** Order of metrics on a page: the favourites as they are, the others by name after them. */
+export function compareMetrics(a: string, b: string): number {
+  return rank(a) - rank(b) || (a < b ? -1 : a > b ? 1 : 0);
+}
+
+function rank(metric: string): number {
+  const place = favourites.indexOf(metric);
+  return place === -1 ? favourites.length : place;
 }

@@ -14,7 +14,12 @@ export function spanText(ms: number): string {
   return `${Math.floor(hours / 24)} d`;
 }
 
-const clockFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const clockFormat = new Intl.DateTimeFormat(undefined, {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hourCycle: 'h23',
+});
 const dayFormat = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' });
 
 /** A moment in local time: the time of day, with the day before it when that is not the day of `now`. */
@@ -22,4 +27,14 @@ export function momentText(time: number, now: number): string {
   const clock = clockFormat.format(time);
   const day = dayFormat.format(time);
   return day === dayFormat.format(now) ? clock : `${day}, ${clock}`;
+}
+
+const minuteFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+
+/** A tick of a time axis whose ticks are `stepMs` apart: the time of day, and the date where a day begins. */
+export function tickText(time: number, stepMs: number): string {
+  const moment = new Date(time);
+  const isMidnight = moment.getHours() === 0 && moment.getMinutes() === 0 && moment.getSeconds() === 0;
+  if (isMidnight || stepMs >= 86_400_000) return dayFormat.format(time);
+  return stepMs < 60_000 ? clockFormat.format(time) : minuteFormat.format(time);
 }

@@ -1,3 +1,16 @@
+/** What true and false mean where everybody says it in a word of its own. */
+const booleanWords: Readonly<Record<string, readonly [string, string]>> = {
+  door: ['closed', 'open'],
+  running: ['stopped', 'running'],
+  on_wrist: ['off wrist', 'on wrist'],
+};
+
+/** A boolean of a metric in words: a door is open or closed, most other things are on or off. */
+export function booleanText(metric: string, value: boolean): string {
+  const [whenFalse, whenTrue] = booleanWords[metric] ?? ['off', 'on'];
+  return value ? whenTrue : whenFalse;
+}
+
 /**
  * A value for a cell: about four significant digits with a steady number of decimals, so that a moving number does
  * not change its width; thousands apart; words for booleans.
@@ -36,5 +49,5 @@ function grouped(value: number, decimals: number): string {
     format = new Intl.NumberFormat('en', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
     formats.set(decimals, format);
   }
-  return format.format(value).replaceAll(',', ' ').replace('-', '−');
+  return format.format(value).replaceAll(',', '\u202f').replace('-', '−');
 }

@@ -7,6 +7,7 @@ import type { Rule } from '../../contract/rule.ts';
 import { type Range, ranges } from '../chart-range.ts';
 import { DeviceFeed } from '../device-feed.ts';
 import { latest, live, openAlerts, rest } from '../gateway.ts';
+import { compareMetrics } from '../key-metric.ts';
 import { replaceHash } from '../location.ts';
 import { AlertRow } from '../parts/alert-row.tsx';
 import { Ago } from '../parts/ago.tsx';
@@ -42,7 +43,7 @@ export function DevicePage({ device, range }: { readonly device: string; readonl
     return <Skeleton rows={5} />;
   }
   const alerts = (openAlerts.open.value ?? []).filter((alert) => alert.device === device);
-  const values = Object.entries(current.value.values).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const values = Object.entries(current.value.values).toSorted(([a], [b]) => compareMetrics(a, b));
   const charts = values.filter(([, { value }]) => typeof value !== 'string');
   // Numbers first: a door that is open or shut says less by itself.
   const ordered = charts.toSorted(

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Alert } from '../../contract/alert.ts';
 import type { Device } from '../../contract/device.ts';
 import type { List } from '../../contract/rest.ts';
@@ -69,12 +69,14 @@ export function OverviewPage(): JSX.Element {
 
 function ReadingsRate(): JSX.Element {
   const meter = useRef(new RateMeter(45));
+  const [rates, setRates] = useState<readonly number[]>([]);
   const metrics = useResource('metrics', (signal) => rest.text('metrics', signal), 2_000);
   useEffect(() => {
     const count = metrics.value === null ? null : sumOf(metrics.value, 'pulsegate_readings_total');
-    if (count !== null && metrics.loadedAt !== null) meter.current.read(count, metrics.loadedAt);
+    if (count === null || metrics.loadedAt === null) return;
+    meter.current.read(count, metrics.loadedAt);
+    setRates(meter.current.rates);
   }, [metrics.loadedAt]);
-  const rates = meter.current.rates;
   const rate = rates.at(-1);
   return (
     <Stat

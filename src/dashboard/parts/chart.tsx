@@ -8,8 +8,8 @@ import { plotColumns } from '../plot-columns.ts';
 import type { SeriesBuffer } from '../series-buffer.ts';
 import { paletteVersion } from '../theme.ts';
 import { type ThresholdLine, valueExtent } from '../threshold-line.ts';
-import { momentText } from '../time-text.ts';
-import { valueText } from '../value-text.ts';
+import { momentText, tickText } from '../time-text.ts';
+import { booleanText, valueText } from '../value-text.ts';
 
 interface ChartProps {
   readonly buffer: SeriesBuffer;
@@ -17,6 +17,7 @@ interface ChartProps {
   readonly subscribe: (onChange: () => void) => () => void;
   /** What is shown, back from now, ms. */
   readonly span: number;
+  readonly metric: string;
   readonly name: string;
   readonly unit: string;
   readonly isBoolean: boolean;
@@ -111,6 +112,7 @@ class TimePlot {
   readonly #plot: uPlot;
   #palette: ChartPalette;
   #extent: readonly [number, number] = [0, 1];
+  #isDrawn = false;
 
   constructor(host: HTMLElement, props: { readonly current: ChartProps }, setReadout: (text: string | null) => void) {
     this.#host = host;
@@ -131,8 +133,12 @@ class TimePlot {
     const width = this.#plot.bbox.width / devicePixelRatio;
     const columns = plotColumns(buffer, from, to, Math.max(width, 50));
     this.#extent = isBoolean ? [-0.15, 1.15] : extentOf([columns.middle, columns.low, columns.high], thresholds);
+    this.#isDrawn = true;
     this.#plot.batch(() => {
-      this.#plot.setData([columns.times, columns.middle, columns.low, columns.high], false);
+      // The band of something that is on or off would fill the chart; its line is the share of time it was on.
+      const none = columns.times.map(() => null);
+      const [low, high] = isBoolean ? [none, none] : [columns.low, columns.high];
+      this.#plot.setData([columns.times, columns.middle, low, high], false);
       this.#plot.setScale('x', { min: from, max: to });
       this.#plot.setScale('y', { min: this.#extent[0], max: this.#extent[1] });
     });
@@ -140,7 +146,8 @@ class TimePlot {
 
   repaint(): void {
     this.#palette = readPalette(this.#host);
-    this.#plot.redraw(false);
+    // Before the first drawing uPlot has no axes to paint.
+    if (this.#isDrawn) this.#plot.redraw(false);
   }
 
   /** Arrow keys move the cursor from point to point, Home and End to the ends, Escape puts it away. */
@@ -175,7 +182,7 @@ class TimePlot {
   }
 
   #options(setReadout: (text: string | null) => void): uPlot.Options {
-    const { isBoolean } = this.#props.current;
+    const { isBoolean, metric } = this.#props.current;
     const stepped = uPlot.paths.stepped?.({ align: 1 });
     const line: uPlot.Series = {
       stroke: () => this.#palette.line,
@@ -202,12 +209,19 @@ class TimePlot {
       series: [{}, line, edge, edge],
       bands: [{ series: [3, 2], fill: () => this.#palette.band }],
       axes: [
-        { ...axis, space: 70, size: 28, grid: { show: false } },
         {
           ...axis,
-          size: 46,
+          space: 64,
+          size: 28,
+          grid: { show: false },
+          values: (_, splits, __, ___, step) => splits.map((time) => tickText(time, step)),
+        },
+        {
+          ...axis,
+          size: isBoolean ? 58 : 46,
           space: 34,
-          values: (_, splits) => splits.map((split) => axisText(split, splits, isBoolean)),
+          values: (_, splits) =>
+            splits.map((split) => (isBoolean ? booleanTick(split, metric) : axisText(split, splits))),
         },
       ],
       hooks: {
@@ -221,10 +235,10 @@ class TimePlot {
     const time = index === null ? undefined : this.#plot.data[0][index];
     const value = index === null ? undefined : this.#plot.data[1][index];
     if (left < 0 || index === null || time === undefined || value === undefined || value === null) return null;
-    const { unit, isBoolean } = this.#props.current;
+    const { metric, unit, isBoolean } = this.#props.current;
     const low = this.#plot.data[2][index];
     const high = this.#plot.data[3][index];
-    const shown = isBoolean ? valueText(value >= 0.5) : `${valueText(value)} ${unit}`.trim();
+    const shown = isBoolean ? booleanText(metric, value >= 0.5) : `${valueText(value)} ${unit}`.trim();
     const span = low == null || high == null || low === high ? '' : ` (${valueText(low)} to ${valueText(high)})`;
     return `${shown}${span} · ${momentText(time, clock.now())}`;
   }
@@ -248,8 +262,11 @@ class TimePlot {
   }
 }
 
-function axisText(split: number, splits: readonly number[], isBoolean: boolean): string {
-  if (isBoolean) return split === 0 ? 'off' : split === 1 ? 'on' : '';
+function booleanTick(split: number, metric: string): string {
+  return split === 0 || split === 1 ? booleanText(metric, split === 1) : '';
+}
+
+function axisText(split: number, splits: readonly number[]): string {
   const step = Math.abs((splits[1] ?? split) - (splits[0] ?? split));
   const decimals = step === 0 ? 0 : Math.max(0, Math.min(6, Math.ceil(-Math.log10(step) - 1e-9)));
   const size = Math.abs(split);

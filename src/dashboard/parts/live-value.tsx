@@ -1,16 +1,17 @@
 import type { JSX } from 'preact';
 import { latest } from '../gateway.ts';
 import { unitText } from '../unit-text.ts';
-import { valueText } from '../value-text.ts';
+import { booleanText, valueText } from '../value-text.ts';
 
 /** The current value of one series; only its text changes when a reading comes. */
 export function LiveValue({ device, metric }: { readonly device: string; readonly metric: string }): JSX.Element {
   const current = latest.cell(device, metric).value;
+  const value = current?.value;
   const unit = unitText(current?.unit, metric);
   return (
     <span class="live-value">
       <span class="number" data-testid="live-value" data-device={device} data-metric={metric} data-time={current?.time}>
-        {valueText(current?.value)}
+        {typeof value === 'boolean' ? booleanText(metric, value) : valueText(value)}
       </span>
       {unit !== '' && <span class="unit">{unit}</span>}
     </span>

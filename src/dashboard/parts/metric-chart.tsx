@@ -68,6 +68,7 @@ export function MetricChart(props: MetricChartProps): JSX.Element {
         buffer={feed.buffer}
         subscribe={(onChange) => feed.subscribe(onChange)}
         span={spanOf(range)}
+        metric={metric}
         name={name}
         unit={unitText(props.unit, metric)}
         isBoolean={props.isBoolean}
