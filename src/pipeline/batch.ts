@@ -29,14 +29,12 @@ export interface Batch {
 /** Entries, in order of arrival, as one commit: readings in columns, what they do to alerts, whom that is told. */
 export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch {
   const draft = parts.judge.begin();
-  const readings = new ReadingBuilder();
   const newest = new Map<number, number>();
   let at = 0;
   for (const entry of entries) {
     at = Math.max(at, entry.receivedAt);
     if (entry.rules) draft.setRules(entry.rules, entry.receivedAt);
     for (const { series, time, value } of entry.readings) {
-      readings.add(series, time, value);
       if (!draft.watches(parts.registry.series(series))) continue;
       // A reading that is not newer than what its series has never moves an alert.
       if (time <= (newest.get(series) ?? parts.newestTime(series))) continue;
@@ -51,7 +49,7 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
     seq: parts.seq,
     at: Math.max(at, 1),
     newSeries,
-    readings: readings.build(),
+    readings: readingsOf(entries),
     settled: entries.flatMap((entry) => entry.settled ?? []),
     deviceFacts: [...births(newSeries, facts, at), ...facts],
     transitions: draft.transitions,
@@ -87,6 +85,15 @@ function isEmpty(commit: Commit): boolean {
   } = commit;
   const lists = [settled, deviceFacts, transitions, alertStates, deliveries, attempts, cancelledWebhooks, quarantine];
   return readings.count === 0 && lists.every((list) => list.length === 0);
+}
+
+/** The readings of entries, in order of arrival, as columns. */
+export function readingsOf(entries: readonly Entry[]): ReadingColumns {
+  const readings = new ReadingBuilder();
+  for (const entry of entries) {
+    for (const { series, time, value } of entry.readings) readings.add(series, time, value);
+  }
+  return readings.build();
 }
 
 /** What each entry is told, in order of arrival. */

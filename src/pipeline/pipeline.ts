@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf, TransientError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Commit, CommitResult } from '../domain/commit.ts';
-import { type BatchParts, buildBatch, committedBatch, outcomes } from './batch.ts';
+import { type Batch, type BatchParts, buildBatch, committedBatch, outcomes, readingsOf } from './batch.ts';
 import { type Entry, entry } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 import type { AlertJudge, CommitListener, CommitStore, DeliveryPlanner, NewestTime } from './ports.ts';
@@ -39,7 +39,6 @@ export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #listeners: CommitListener[] = [];
   readonly #healthListeners: ((healthy: boolean) => void)[] = [];
-  readonly #commitMs: number[] = [];
   #queue: Entry[] = [];
   #seq = 0;
   #running = false;
@@ -92,11 +91,6 @@ export class Pipeline {
     this.#schedule();
   }
 
-  /** Durations of the commits since the last call, in milliseconds. */
-  takeCommitDurations(): readonly number[] {
-    return this.#commitMs.splice(0);
-  }
-
   /** Commits what is queued and returns when nothing is in flight; messages that still arrive are given back. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -145,10 +139,10 @@ export class Pipeline {
     try {
       result = await this.#parts.store.commit(commit);
     } catch (error) {
-      await this.#failed(entries, commit, error);
+      await this.#failed(entries, { commit, draft }, error);
       return;
     }
-    this.#noteDuration(this.#parts.clock.monotonic() - began);
+    const durationMs = this.#parts.clock.monotonic() - began;
     this.#seq = result.seq;
     this.#parts.registry.persisted(commit.newSeries);
     this.#parts.ledger.commits++;
@@ -156,7 +150,7 @@ export class Pipeline {
     draft.apply();
     this.#turnHealth(true);
     this.#settle(entries, result);
-    this.#tell(commit, result);
+    this.#tell(commit, result, durationMs);
   }
 
   #batchParts(): BatchParts {
@@ -169,8 +163,10 @@ export class Pipeline {
     for (let index = 0; index < entries.length; index++) entries[index].settle(settled[index]);
   }
 
-  #tell(commit: Commit, result: CommitResult): void {
-    const batch = committedBatch(commit, result);
+  #tell(commit: Commit, result: CommitResult, durationMs: number): void {
+    // The commit's own arrays went to the engine; what came back is the same readings.
+    const committed = { ...commit, readings: result.readings };
+    const batch = committedBatch(committed, result);
     const deliveries = commit.deliveries.map((delivery) => ({
       ...delivery,
       seq: result.seq,
@@ -178,17 +174,17 @@ export class Pipeline {
       attempts: 0,
       nextAttemptAt: 0,
     }));
-    for (const listener of this.#listeners) listener({ commit, batch, deliveries });
+    for (const listener of this.#listeners) listener({ commit: committed, batch, deliveries, durationMs });
   }
 
-  async #failed(entries: readonly Entry[], commit: Commit, error: unknown): Promise<void> {
+  async #failed(entries: readonly Entry[], attempted: Pick<Batch, 'commit' | 'draft'>, error: unknown): Promise<void> {
     this.#parts.ledger.commitFailures++;
     switch (this.#parts.classify(error)) {
       case 'refused':
         await this.#isolatePoison(entries, error);
         return;
       case 'unknown':
-        await this.#resolveUnknown(entries, commit, error);
+        await this.#resolveUnknown(entries, attempted, error);
         return;
       case 'wait':
         this.#giveBack(entries, error);
@@ -231,7 +227,11 @@ export class Pipeline {
   }
 
   /** COMMIT itself failed: only what the reopened store says is true. */
-  async #resolveUnknown(entries: readonly Entry[], commit: Commit, error: unknown): Promise<void> {
+  async #resolveUnknown(
+    entries: readonly Entry[],
+    { commit, draft }: Pick<Batch, 'commit' | 'draft'>,
+    error: unknown,
+  ): Promise<void> {
     this.#parts.log.error(
       { seq: commit.seq, error: messageOf(error) },
       'the outcome of a commit is unknown; the store is opened again',
@@ -248,8 +248,12 @@ export class Pipeline {
       this.#giveBack(entries, error);
       return;
     }
+    this.#parts.registry.persisted(commit.newSeries);
+    this.#parts.ledger.commits++;
+    draft.apply();
     this.#settle(entries, { seq: newest, dispositions: null });
-    this.#tell(commit, { seq: newest, readings: commit.readings, dispositions: null });
+    // The engine has the arrays of the failed call; the entries still know what was in them.
+    this.#tell(commit, { seq: newest, readings: readingsOf(entries), dispositions: null }, 0);
   }
 
   /** Nothing was written. Senders get their messages back, unacknowledged; what is our own is tried again. */
@@ -292,9 +296,5 @@ export class Pipeline {
     this.#deadline = this.#parts.clock.after(deadline - this.#parts.receiptClock.now(), () => {
       this.submit(entry({ receivedAt: this.#parts.receiptClock.now(), settle: () => {} }));
     });
-  }
-
-  #noteDuration(ms: number): void {
-    if (this.#commitMs.length < 10_000) this.#commitMs.push(ms);
   }
 }

@@ -46,4 +46,6 @@ export interface Committed {
   /** What the outside hears: identical readings left out. */
   readonly batch: CommittedBatch;
   readonly deliveries: readonly DeliveryRecord[];
+  /** From handing it to the engine until it was on disk, ms; 0 where a reopened store had to tell. */
+  readonly durationMs: number;
 }

@@ -1,0 +1,43 @@
+import { loadConfig } from '../config/load.ts';
+import { buildDashboard } from '../dashboard/build.ts';
+import { createGateway, type Gateway } from '../gateway.ts';
+import { flagPaths, type GatewayFlags } from './command-line.ts';
+import { createLog } from './logger.ts';
+import { version } from './version.ts';
+
+/** `pulsegate start`: runs until a signal; drains and leaves with 0. */
+export async function start(flags: GatewayFlags): Promise<void> {
+  const config = loadConfig({ file: flags.config, env: process.env, flags: flagPaths(flags) });
+  const gateway = createGateway(config, { log: createLog(config.log.level), version, fatal: leave, dashboard });
+  stopOnSignal(gateway);
+  await gateway.start();
+  console.log(`Pulsegate ${version} is ready: dashboard ${gateway.httpUrl}  MQTT ${gateway.mqttUrl}`);
+}
+
+/** The folder of the dashboard, built on the first start from a clone. */
+export async function dashboard(): Promise<string> {
+  return (await buildDashboard()).dir;
+}
+
+/** SIGTERM and SIGINT stop the gateway, once; `before` runs first. */
+export function stopOnSignal(gateway: Gateway, before: () => Promise<void> = () => Promise.resolve()): void {
+  let stopping = false;
+  const stop = (): void => {
+    if (stopping) return;
+    stopping = true;
+    before()
+      .then(() => gateway.stop())
+      .then(
+        () => process.exit(0),
+        (error: unknown) => leave(error),
+      );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+/** What was going to happen next could not be trusted; a supervisor starts us again. */
+export function leave(error: unknown): never {
+  console.error(error);
+  process.exit(70);
+}
