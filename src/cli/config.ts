@@ -1,6 +1,6 @@
 import { loadConfig } from '../config/load.ts';
 import { redactConfig } from '../config/redact.ts';
-import { flagPaths, type GatewayFlags } from './command-line.ts';
+import { flagPaths, type GatewayFlags } from './gateway-flags.ts';
 
 /** `pulsegate config check`: silence is not an answer, so it says that all is well. */
 export function checkConfig(flags: GatewayFlags): void {

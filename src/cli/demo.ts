@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { loadConfig } from '../config/load.ts';
 import { RuleDraft } from '../contract/rule.ts';
 import { createGateway, type Gateway } from '../gateway.ts';
-import { flagPaths, type GatewayFlags } from './command-line.ts';
+import { flagPaths, type GatewayFlags } from './gateway-flags.ts';
 import { type Inbox, startInbox } from './inbox.ts';
 import { createLog } from './logger.ts';
 import { dashboard, leave, stopOnSignal } from './start.ts';

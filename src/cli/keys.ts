@@ -4,7 +4,7 @@ import { systemRandom } from '../base/random.ts';
 import { Catalog } from '../catalog/catalog.ts';
 import { loadConfig } from '../config/load.ts';
 import { lockDataFolder } from '../storage/data-lock.ts';
-import { flagPaths, type GatewayFlags } from './command-line.ts';
+import { flagPaths, type GatewayFlags } from './gateway-flags.ts';
 import { createLog } from './logger.ts';
 
 /** `pulsegate keys create NAME`: writes the key's hash to secrets.json and shows the key, which nothing keeps. */

@@ -1,7 +1,7 @@
 import { loadConfig } from '../config/load.ts';
 import { buildDashboard } from '../dashboard/build.ts';
 import { createGateway, type Gateway } from '../gateway.ts';
-import { flagPaths, type GatewayFlags } from './command-line.ts';
+import { flagPaths, type GatewayFlags } from './gateway-flags.ts';
 import { createLog } from './logger.ts';
 import { version } from './version.ts';
 
