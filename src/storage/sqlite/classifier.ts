@@ -81,6 +81,13 @@ export class Classifier {
         ? disposition.identical
         : disposition.replaced;
     }
+    if (time === state.time) {
+      // The newest reading sent again, the usual duplicate, needs no search.
+      const texts = [state.text];
+      return isSame(readings, row, state.kind, state.kind === valueKind.text ? 0 : state.value, texts)
+        ? disposition.identical
+        : disposition.replaced;
+    }
     const { head } = state;
     const place = head.indexOf(time);
     const kept =

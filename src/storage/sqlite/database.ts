@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 export class Database {
   readonly path: string;
   readonly #inner: DatabaseSync;
+  readonly #statements: Statements;
 
   /**
    * Opens or creates the file at `path`. `busyTimeoutMs` is how long a statement waits for another connection's lock;
@@ -17,6 +18,7 @@ export class Database {
       readOnly: options.readOnly ?? false,
       enableForeignKeyConstraints: false,
     });
+    this.#statements = new Statements(this);
   }
 
   /** Runs statements that return nothing. */
@@ -53,7 +55,7 @@ export class Database {
   }
 
   #checkpoint(mode: 'NOOP' | 'PASSIVE'): { frames: number; copied: number } {
-    const row = this.prepare(`PRAGMA wal_checkpoint(${mode})`).get();
+    const row = this.#statements.get(`PRAGMA wal_checkpoint(${mode})`).get();
     return { frames: numberIn(row, 1), copied: numberIn(row, 2) };
   }
 }

@@ -64,7 +64,6 @@ class SqliteEngine implements Engine {
   #isCommitting = false;
   #isCheckpointing = false;
   #checkpointedAt = 0;
-  #uncopiedFrames = 0;
 
   constructor(options: SqliteEngineOptions) {
     this.#options = options;
@@ -125,7 +124,6 @@ class SqliteEngine implements Engine {
       };
       const writer = this.#opened().writer;
       const { uncopiedFrames, ...result } = await writer.ask('commit', question, buffersOf(readings));
-      this.#uncopiedFrames = uncopiedFrames;
       if (uncopiedFrames >= checkpointFrames) this.#checkpoint();
       return result;
     } catch (error) {
@@ -181,8 +179,13 @@ class SqliteEngine implements Engine {
 
   #tick(): void {
     const now = this.#options.clock.monotonic();
-    this.#threads?.writer.ask('tick', { now }).catch((error: unknown) => this.#warn(error, 'sealing by age failed'));
-    if (this.#uncopiedFrames > 0 && now - this.#checkpointedAt >= checkpointAfterMs) this.#checkpoint();
+    const run = async (): Promise<void> => {
+      const answer = await this.#threads?.writer.ask('tick', { now });
+      const frames = answer?.uncopiedFrames ?? 0;
+      const isLongAgo = now - this.#checkpointedAt >= checkpointAfterMs;
+      if (frames >= checkpointFrames || (frames > 0 && isLongAgo)) this.#checkpoint();
+    };
+    run().catch((error: unknown) => this.#warn(error, 'the writer did not answer'));
   }
 
   /**
@@ -203,7 +206,6 @@ class SqliteEngine implements Engine {
       .finally(() => {
         this.#isCheckpointing = false;
         this.#checkpointedAt = this.#options.clock.monotonic();
-        this.#uncopiedFrames = 0;
       });
   }
 

@@ -114,7 +114,9 @@ function replay(statements: Statements, state: WriterState, now: number): void {
   for (const row of rows) {
     const seq = numberIn(row, 0);
     const at = numberIn(row, 1);
-    const { readings } = decodeCommitRecord(bytesIn(row, 2));
+    const bytes = bytesIn(row, 2);
+    state.meter.add(seq, bytes.length);
+    const { readings } = decodeCommitRecord(bytes);
     // A head is as old as its first commit, so that a gateway that restarts often seals as well.
     replayReadings(readings, state, { seq, at, openedAt: now - Math.max(state.lastCommitAt - at, 0) });
   }

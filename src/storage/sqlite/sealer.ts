@@ -59,17 +59,26 @@ export class Sealer {
     }
   }
 
+  /** Heads that hold readings of commits before `seq` are due, so that replay can begin there. */
+  markBefore(seq: number): void {
+    for (const series of this.#state.series) {
+      if (series && series.head.count > 0 && series.head.firstSeq < seq) this.#mark(series);
+    }
+  }
+
   /** Heads of at least `countMin` readings are due. */
   markLarge(countMin: number): void {
     for (const series of this.#state.series) if (series && series.head.count >= countMin) this.#mark(series);
   }
 
   /** Seals some of what is due in one transaction. Throws `TransactionError`; then nothing was sealed. */
-  step(): void {
+  step(chunksMin = chunksPerStep): void {
     if (this.#due.length === 0) return;
+    // More at a time when much is waiting, so that sealing keeps up with any rate of commits.
+    const chunksMax = Math.max(chunksMin, this.#due.length >> 5);
     const batch: SeriesState[] = [];
     let chunks = 0;
-    while (batch.length < this.#due.length && (chunks === 0 || chunks < this.#chunksMax())) {
+    while (batch.length < this.#due.length && (chunks === 0 || chunks < chunksMax)) {
       const series = this.#due[batch.length];
       batch.push(series);
       chunks += Math.ceil(series.head.count / this.#sealCount);
@@ -86,11 +95,6 @@ export class Sealer {
       series.isDue = false;
       series.head.clear();
     }
-  }
-
-  /** More at a time when much is waiting, so that sealing keeps up with any rate of commits. */
-  #chunksMax(): number {
-    return Math.max(chunksPerStep, this.#due.length >> 5);
   }
 
   #mark(series: SeriesState): void {

@@ -52,10 +52,11 @@ export class WorkerLink<Table extends { [Name in keyof Table]: Call }> {
         return;
       }
       const id = this.#next++;
+      // Throws, and so rejects, when something in the question cannot cross over.
+      this.#worker.postMessage({ id, name, question }, transfer);
       this.#waiting.set(id, { resolve, reject });
       // A process with an unanswered question stays alive for the answer.
       this.#worker.ref();
-      this.#worker.postMessage({ id, name, question }, transfer);
     });
   }
 

@@ -36,7 +36,7 @@ export interface WriterCalls {
   };
   commit: { question: { readonly commit: Commit; readonly now: number }; answer: CommitAnswer };
   slice: { question: SliceQuery; answer: Slice };
-  tick: { question: { readonly now: number }; answer: null };
+  tick: { question: { readonly now: number }; answer: { readonly uncopiedFrames: number } };
   /** Finishes a checkpoint that the maintenance worker has nearly completed. */
   checkpoint: { question: null; answer: null };
   stats: { question: null; answer: WriterStats };

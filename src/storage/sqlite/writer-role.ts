@@ -61,7 +61,7 @@ export function writerRole(path: string): Role {
     tick({ now }) {
       isWorkBlocked = false;
       opened().tick(now);
-      return { answer: null };
+      return { answer: { uncopiedFrames: opened().uncopiedFrames() } };
     },
     checkpoint() {
       opened().checkpoint();

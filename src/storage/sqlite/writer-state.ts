@@ -2,6 +2,7 @@ import { InvariantError } from '../../base/errors.ts';
 import type { Commit } from '../../domain/commit.ts';
 import type { DeviceRecord } from '../../domain/device.ts';
 import { newDevice, withFact } from './device-rows.ts';
+import { LogMeter } from './log-meter.ts';
 import type { QuarantineSize } from './quarantine-rows.ts';
 import type { DeviceState } from './series-state.ts';
 import { SeriesState } from './series-state.ts';
@@ -17,6 +18,8 @@ export class WriterState {
   quarantine: QuarantineSize = { lastId: 0, entries: 0, bytes: 0 };
   /** The commit log as it stands: oldest commit, bytes and readings. `firstKept` is `seq + 1` when it is empty. */
   log = { firstKept: 1, bytes: 0, readings: 0 };
+  /** Tells how much a start after a kill would have to read. */
+  readonly meter = new LogMeter();
   chunks = 0;
   chunkReadings = 0;
   /** Commits from here on may hold readings that no chunk holds. */

@@ -19,6 +19,11 @@ import { Sealer } from './sealer.ts';
 import { StorageTransaction, TransactionError } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
+/** Log that a start after a kill reads at most, about: some five million readings, a second's work. */
+const replayBytesMax = 64 << 20;
+/** Nobody waits for a commit while the store closes. */
+const closingChunksPerStep = 256;
+
 export interface WriterOptions {
   readonly sealAfterMs: number;
   readonly sealCount: number;
@@ -59,6 +64,8 @@ export class Writer {
     this.#devices = new DeviceRows(database);
     this.#quarantine = new QuarantineRows(database, options.quarantineBytesMax);
     this.#sealer = new Sealer(database, state, this.#transaction, options);
+    // What was full when the gateway was killed.
+    this.#sealer.markLarge(options.sealCount);
     this.#trimmer = new LogTrimmer(database, state, this.#transaction, options.resumeWindow);
   }
 
@@ -84,6 +91,7 @@ export class Writer {
    * `TransactionError`; what was not sealed or trimmed stays due.
    */
   work(): boolean {
+    this.#relieve();
     this.#sealer.step();
     return this.#trimmer.step() || this.#sealer.isDue;
   }
@@ -110,7 +118,7 @@ export class Writer {
   /** Seals what is worth a chunk of its own, so that the next start reads less. What is left stays in the log. */
   seal(countMin: number): void {
     this.#sealer.markLarge(countMin);
-    while (this.#sealer.isDue) this.#sealer.step();
+    while (this.#sealer.isDue) this.#sealer.step(closingChunksPerStep);
   }
 
   /** Frames in the write-ahead log that no checkpoint has copied yet. */
@@ -122,6 +130,16 @@ export class Writer {
   /** Copies the end of the write-ahead log, so that the next commit begins it anew. */
   checkpoint(): void {
     this.#database.checkpoint();
+  }
+
+  /**
+   * A slow series pins the log that all others fill. When a start would have to read too much, the heads that reach
+   * back furthest are sealed, however little they hold.
+   */
+  #relieve(): void {
+    const { meter, replayFrom } = this.state;
+    if (this.#sealer.isDue || meter.bytesFrom(replayFrom) < replayBytesMax) return;
+    this.#sealer.markBefore(meter.positionBack(replayBytesMax / 2));
   }
 
   /** Series and devices that the commit brings take part in it; they are taken back when it fails. */
@@ -173,6 +191,7 @@ export class Writer {
     state.lastCommitAt = commit.at;
     state.log.bytes += written.bytes;
     state.log.readings += written.logged;
+    state.meter.add(commit.seq, written.bytes);
     const { readings } = commit;
     if (written.rows) for (const row of written.rows) this.#applyRow(readings, row, commit);
     else for (let row = 0; row < readings.count; row++) this.#applyRow(readings, row, commit);
