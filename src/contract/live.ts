@@ -6,8 +6,8 @@ import { type ErrorCode, isErrorCode } from './error-codes.ts';
  * The live WebSocket at `/api/v1/live`: JSON text frames, the server speaks first (`hello`).
  *
  * How a client keeps its place. Every subscription has its own cursor: take it from `subscribed`, `readings`, `alert`
- * and `gap` frames that carry the subscription's id, and from every `heartbeat` (which holds for all subscriptions of
- * the connection). It counts once the snapshot has ended (`done: true`). After a disconnect subscribe again with
+ * and `gap` frames that carry the subscription's id, and from every `heartbeat` (which holds for all subscriptions that
+ * were `subscribed` on this connection before it came). It counts once the snapshot has ended (`done: true`). After a disconnect subscribe again with
  * `since` set to it: `recovered: true` means that exactly what was missed follows, `recovered: false` comes with a
  * `gap` frame and a fresh snapshot. A `gap` may also come later, when a slow client was overtaken by the trimming of
  * the log; a snapshot follows it too.
@@ -58,8 +58,8 @@ const row = z.strictObject({ device: z.string(), metric: z.string(), time, value
 const seriesName = z.tuple([z.number().int(), z.string(), z.string(), z.string().nullable()]);
 /** `[n, epoch ms, value]` */
 const point = z.tuple([z.number().int(), z.number().int(), value]);
-const asRows = { readings: z.array(row) };
-const asColumns = { series: z.array(seriesName), points: z.array(point) };
+const asRows = { readings: z.array(row).readonly() };
+const asColumns = { series: z.array(seriesName).readonly(), points: z.array(point).readonly() };
 
 const hello = z.strictObject({
   op: z.literal('hello'),
@@ -82,7 +82,7 @@ const snapshotHead = { op: z.literal('snapshot'), id: subscriptionId, done: z.bo
 const rowsSnapshot = z.strictObject({ ...snapshotHead, ...asRows });
 const columnsSnapshot = z.strictObject({ ...snapshotHead, ...asColumns });
 /** The alerts that are firing. */
-const alertsSnapshot = z.strictObject({ ...snapshotHead, alerts: z.array(Alert) });
+const alertsSnapshot = z.strictObject({ ...snapshotHead, alerts: z.array(Alert).readonly() });
 
 const readingsHead = { op: z.literal('readings'), id: subscriptionId, cursor };
 const rowsReadings = z.strictObject({ ...readingsHead, ...asRows });
@@ -112,7 +112,10 @@ const gap = z.strictObject({
   resumed: cursor,
   reason: GapReason,
 });
-/** The last commit examined for all subscriptions of the connection. */
+/**
+ * The last commit examined for all that is subscribed on the connection. One that was on its way when a subscription
+ * began says nothing about that subscription.
+ */
 const heartbeat = z.strictObject({ op: z.literal('heartbeat'), cursor });
 const pong = z.strictObject({ op: z.literal('pong'), id: subscriptionId.optional() });
 const error = z.strictObject({

@@ -73,11 +73,6 @@ export class LiveClient {
     return this.isOpen && this.#socket.bufferedAmount < this.#limits.writableBelow;
   }
 
-  /** Bytes that the kernel has not taken yet. */
-  get backlog(): number {
-    return this.#socket.bufferedAmount;
-  }
-
   /** Resolves once the client is writable again, or closing. */
   writable(): Promise<void> {
     if (this.#isClosing || this.isWritable) return Promise.resolve();
@@ -117,11 +112,15 @@ export class LiveClient {
     this.#socket.close(closeCodes[kind].code, reason);
   }
 
-  /** Asks for a sign of life. Any message, a pong, or progress in reading what was queued is one. */
+  /**
+   * Asks for a sign of life: any message, a pong, or progress in reading what was queued. Progress counts only where
+   * much was waiting, because then the kernel's buffer is full and takes more only when the other side takes some; an
+   * empty one swallows many a heartbeat for a client that is long gone.
+   */
   ping(): void {
     if (!this.isOpen) return;
     this.#showedLife = false;
-    this.#drainedAtPing = this.#drained;
+    this.#drainedAtPing = this.isWritable ? Number.POSITIVE_INFINITY : this.#drained;
     this.#socket.ping();
   }
 
