@@ -65,7 +65,7 @@ export class MemoryOutbox {
         if (!alive) return await never;
         const page = this.#pending(query);
         // A real store answers later, and commits go on meanwhile.
-        await settled();
+        for (let turn = 0; turn < 4; turn++) await settled();
         return page;
       },
       record: async (attempt) => (alive ? this.#record(attempt) : await never),
