@@ -24,6 +24,8 @@ export class FileFaults extends Error {
 export class CatalogError extends Error {
   override readonly name = 'CatalogError';
   readonly file: string;
+  /** What is wrong, without where the file stands: fit for strangers too. */
+  readonly problem: string;
   readonly faults: readonly FileFault[];
   readonly lastGood: string | null;
 
@@ -37,6 +39,7 @@ export class CatalogError extends Error {
     const copy = parts.lastGood === null ? 'there is no earlier copy' : `the last good copy is ${parts.lastGood}`;
     super(`${parts.file} cannot be used: ${parts.problem}\nIt was left as it is; ${copy}.`, { cause: parts.cause });
     this.file = parts.file;
+    this.problem = parts.problem;
     this.faults = parts.faults;
     this.lastGood = parts.lastGood;
   }

@@ -51,6 +51,7 @@ export class Catalog {
   #snapshot: CatalogSnapshot;
   #turn: Promise<unknown> = Promise.resolve();
   #timer: Timer | null = null;
+  #lookFault = '';
   #closed = false;
 
   private constructor(parts: CatalogParts, catalog: KeptFile<CatalogContents>, secrets: KeptFile<SecretsContents>) {
@@ -255,14 +256,20 @@ export class Catalog {
   #lookLater(): void {
     if (this.#closed) return;
     this.#timer = this.#parts.clock.after(lookEveryMs, () => {
-      this.#inTurn(async () => {
-        if ((await this.#catalog.isTouched()) || (await this.#secrets.isTouched())) await this.#takeOver();
-      })
-        .catch((error: unknown) =>
-          this.#parts.log.warn({ error: messageOf(error) }, 'the catalog could not be looked at'),
-        )
-        .finally(() => this.#lookLater());
+      void this.#inTurn(() => this.#look()).finally(() => this.#lookLater());
     });
+  }
+
+  async #look(): Promise<void> {
+    try {
+      if ((await this.#catalog.isTouched()) || (await this.#secrets.isTouched())) await this.#takeOver();
+      this.#lookFault = '';
+    } catch (error) {
+      const fault = messageOf(error);
+      // Said once, not every second that it lasts.
+      if (fault !== this.#lookFault) this.#parts.log.warn({ error: fault }, 'the catalog could not be looked at');
+      this.#lookFault = fault;
+    }
   }
 
   #inTurn<T>(step: () => Promise<T>): Promise<T> {

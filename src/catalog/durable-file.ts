@@ -74,8 +74,9 @@ export class DurableFile<T> implements Adapter<T> {
       await rm(temporary, { force: true }).catch(() => {});
       throw error;
     }
-    this.#seen = text;
+    // Should this fail, what is on disk is not known for sure, and is taken over like an edit once it is seen.
     await syncFolder(dirname(this.path));
+    this.#seen = text;
     await this.#keepLastGood(text);
   }
 
