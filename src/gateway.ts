@@ -396,6 +396,11 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       { option: 'mqtt.host', host: config.mqtt.host },
     ];
     const reasons = listeners.flatMap((listener) => judgeBind({ ...listener, hasKeys: keys.length > 0 }) ?? []);
+    if (config.http.trustProxy && keys.length === 0) {
+      reasons.push(
+        'http.trustProxy is set, so others can reach the gateway through a proxy, but there is no key yet. Make one with "pulsegate keys create NAME" (or set PULSEGATE_ADMIN_KEY_FILE).',
+      );
+    }
     if (reasons.length > 0) throw new BindRefusedError(reasons.join('\n'));
   }
 
