@@ -25,9 +25,11 @@ export class DeviceDirectory {
     return this.#online;
   }
 
+  /** What the engine knows. Who was online when the gateway ended has no connection now: unknown until it says so again. */
   load(records: readonly DeviceRecord[]): void {
-    for (const record of records) this.#devices.set(record.device, { ...record });
-    this.#online = [...this.#devices.values()].filter((device) => device.status === 'online').length;
+    for (const record of records) {
+      this.#devices.set(record.device, { ...record, status: record.status === 'online' ? null : record.status });
+    }
   }
 
   apply(commit: Commit): void {
