@@ -11,21 +11,21 @@ export interface BuiltDashboard {
 }
 
 const root = import.meta.dirname;
-const dist = join(root, 'dist');
-const stamp = join(dist, '.vite', 'sources.sha256');
 
 /**
- * Builds the page when it is missing or its sources are others than those it was built from (`force` builds always).
- * A start that finds it up to date reads the sources and never loads the bundler. The new page takes the place of the old
- * one only when it is complete. Throws what Vite throws, naming the file at fault.
+ * Builds the page when it is missing or its sources are others than those it was built from (`force` builds always),
+ * into `dir`, by default `dist` beside this file. A start that finds it up to date reads the sources and never loads the
+ * bundler. A new page takes the place of the old one only when it is complete. Throws what Vite throws, naming the file
+ * at fault.
  */
-export async function buildDashboard(options: { readonly force?: boolean } = {}): Promise<BuiltDashboard> {
+export async function buildDashboard(
+  options: { readonly force?: boolean; readonly dir?: string } = {},
+): Promise<BuiltDashboard> {
+  const dir = options.dir ?? join(root, 'dist');
   const sources = await hashOfSources();
-  if (options.force !== true && (await readFile(stamp, 'utf8').catch(() => '')) === sources) {
-    return { dir: dist, built: false };
-  }
+  if (options.force !== true && (await builtFrom(dir)) === sources) return { dir, built: false };
   const { build } = await import('vite');
-  const fresh = join(root, `dist.${process.pid}.tmp`);
+  const fresh = `${dir}.${process.pid}.tmp`;
   try {
     await build({
       configFile: join(root, 'vite.config.ts'),
@@ -33,22 +33,34 @@ export async function buildDashboard(options: { readonly force?: boolean } = {})
       mode: 'production',
       build: { outDir: fresh },
     });
-    await writeFile(join(fresh, '.vite', 'sources.sha256'), sources);
-    await takePlace(fresh, sources);
+    await writeFile(stampOf(fresh), sources);
+    await takePlace(fresh, dir, sources);
   } finally {
     await rm(fresh, { recursive: true, force: true });
   }
-  return { dir: dist, built: true };
+  return { dir, built: true };
 }
 
 /** Two gateways of one clone may build at once; whoever comes second finds the same page and leaves it. */
-async function takePlace(fresh: string, sources: string): Promise<void> {
-  await rm(dist, { recursive: true, force: true });
+async function takePlace(fresh: string, dir: string, sources: string): Promise<void> {
+  const old = `${fresh}.old`;
+  await rename(dir, old).catch(() => undefined);
   try {
-    await rename(fresh, dist);
+    await rename(fresh, dir);
   } catch (error) {
-    if ((await readFile(stamp, 'utf8').catch(() => '')) !== sources) throw error;
+    if ((await builtFrom(dir)) !== sources) throw error;
+  } finally {
+    await rm(old, { recursive: true, force: true });
   }
+}
+
+function stampOf(dir: string): string {
+  return join(dir, '.vite', 'sources.sha256');
+}
+
+/** The hash of the sources that a folder was built from; empty when it holds no complete page. */
+async function builtFrom(dir: string): Promise<string> {
+  return readFile(stampOf(dir), 'utf8').catch(() => '');
 }
 
 /** Names and bytes of everything the page is made from; a touched file of the same bytes builds nothing. */

@@ -4,6 +4,9 @@ import type { List } from '../contract/rest.ts';
 import type { LiveClient } from './live-client.ts';
 import type { RestClient } from './rest-client.ts';
 
+/** What is needed of the live client. */
+type LiveSource = Pick<LiveClient, 'subscribe'>;
+
 /** Episodes kept in the page beyond the open ones. */
 const resolvedMax = 200;
 
@@ -13,7 +16,7 @@ const resolvedMax = 200;
  */
 export class OpenAlerts {
   readonly #rest: RestClient;
-  readonly #live: LiveClient;
+  readonly #live: LiveSource;
   readonly #known = signal<ReadonlyMap<string, Alert>>(new Map());
   readonly #isKnown = signal(false);
 
@@ -27,7 +30,7 @@ export class OpenAlerts {
   /** Every episode that changed while the page watched, newest first. */
   readonly recent: ReadonlySignal<readonly Alert[]> = computed(() => newestFirst([...this.#known.value.values()]));
 
-  constructor(rest: RestClient, live: LiveClient) {
+  constructor(rest: RestClient, live: LiveSource) {
     this.#rest = rest;
     this.#live = live;
   }

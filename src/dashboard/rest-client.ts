@@ -36,8 +36,8 @@ export class RestClient {
    */
   async get<Body>(path: string, query: Readonly<Record<string, string>> = {}, signal?: AbortSignal): Promise<Body> {
     const response = await this.#send(path, query, 'application/json', signal);
-    const body: Body = await response.json();
-    return body;
+    // The contract says what the path answers; there is nothing here that could check it without carrying the schemas.
+    return (await response.json()) as Body;
   }
 
   /** GETs text, for the metrics page. Throws like `get`. */

@@ -4,7 +4,8 @@ export default defineConfig({
   root: import.meta.dirname,
   // Relative addresses, so that the page works under any base path.
   base: './',
-  oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+  oxc: { jsx: { runtime: 'automatic', importSource: 'preact', development: false } },
+  define: { 'process.env.NODE_ENV': '"production"' },
   build: {
     outDir: 'dist',
     emptyOutDir: true,

@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 import type { Device } from '../../contract/device.ts';
 import { fleetEveryMs, fleetMax, loadFleet } from '../fleet.ts';
-import { openAlerts, rest } from '../gateway.ts';
+import { latest, openAlerts, rest } from '../gateway.ts';
 import { Ago } from '../parts/ago.tsx';
 import { DeviceState } from '../parts/device-state.tsx';
 import { Icon } from '../parts/icon.tsx';
@@ -145,7 +145,7 @@ function DeviceTable({ devices }: { readonly devices: readonly Device[] }): JSX.
               </td>
               <td class="wide number">{countText(device.metricCount)}</td>
               <td>
-                <Ago time={device.lastSeen} />
+                <LastSeen device={device} metric={metric} />
               </td>
             </tr>
           );
@@ -153,6 +153,12 @@ function DeviceTable({ devices }: { readonly devices: readonly Device[] }): JSX.
       </tbody>
     </table>
   );
+}
+
+/** A value that has just come says more than the list, which is asked for now and then. */
+function LastSeen({ device, metric }: { readonly device: Device; readonly metric: string | undefined }): JSX.Element {
+  const newest = metric === undefined ? null : latest.cell(device.id, metric).value;
+  return <Ago time={Math.max(Date.parse(device.lastSeen), newest?.time ?? 0)} />;
 }
 
 function modelOf(device: Device): string {

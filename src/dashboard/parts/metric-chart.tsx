@@ -80,7 +80,10 @@ export function MetricChart(props: MetricChartProps): JSX.Element {
         {thresholds.map((threshold) => (
           <span key={threshold.ruleId} class={`limit limit-${threshold.severity}`} title={threshold.name}>
             {props.firing.includes(threshold.ruleId) ? (
-              <Mark kind={threshold.severity} text={`${threshold.name}: firing`} />
+              <Mark
+                kind={threshold.severity}
+                text={`${threshold.direction} ${valueText(threshold.value)}: ${threshold.name}, firing`}
+              />
             ) : (
               `${threshold.direction} ${valueText(threshold.value)}: ${threshold.name}`
             )}
@@ -95,7 +98,10 @@ export function MetricChart(props: MetricChartProps): JSX.Element {
           </span>
         )}
         {isLoaded && history.value > 0 && (
-          <span class="quiet metric-bucket">average of {durationText(history.value)}, lowest to highest shaded</span>
+          <span class="quiet metric-bucket">
+            {props.isBoolean ? 'share' : 'average'} of {durationText(history.value)}
+            {!props.isBoolean && ', lowest to highest shaded'}
+          </span>
         )}
       </footer>
     </section>
