@@ -142,6 +142,10 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
         await engine.close();
         const again = await engine.open();
         registry.load(again.series);
+        // Deliveries may be on disk that nobody was told of.
+        courier
+          .reload()
+          .catch((error: unknown) => log.error({ error: messageOf(error) }, 'pending deliveries were not read again'));
         return again.seq;
       },
       classify: classifyFailure,
