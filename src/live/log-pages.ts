@@ -47,8 +47,8 @@ export class LogPages {
     try {
       this.#onRead();
       const page = await this.#read({ after, readingsMax: this.#readingsMax });
-      // An empty page would hide what is committed next, and one with a hole answers only for its own beginning.
-      if (page.last > after && page.firstKept <= after + 1) {
+      // An empty page would hide what is committed next.
+      if (page.last > after) {
         this.#kept.push({ after, page });
         if (this.#kept.length > this.#pagesKept) this.#kept.shift();
       }

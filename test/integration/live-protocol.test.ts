@@ -257,6 +257,41 @@ describe('where a subscription begins', () => {
     });
   });
 
+  test('of several transitions in one commit only the last moves the cursor past the commit', async () => {
+    const server = await serve();
+    const client = await LiveTestClient.connect(server.url);
+    client.send({ op: 'subscribe', id: 'a', topic: 'alerts' });
+    await client.next('snapshot');
+    const transitions = ['fridge-1', 'fridge-2', 'fridge-3'].map((device, index) => ({
+      id: `t${index}`,
+      type: 'alert.firing' as const,
+      sequence: 1,
+      at: began,
+      alert: {
+        id: `al_${index}`,
+        rule: { id: 'ru_1', name: 'Fridge warm' },
+        device,
+        metric: 'temperature',
+        severity: 'info' as const,
+        state: 'firing' as const,
+        value: 9,
+        threshold: 8,
+        startedAt: began,
+        firedAt: began,
+        resolvedAt: null,
+        reason: null,
+      },
+    }));
+    server.source.commit([], transitions);
+    server.publishAll();
+    const frames = [await client.next('alert'), await client.next('alert'), await client.next('alert')];
+    expect(frames.map(({ cursor, alert }) => [cursor, alert.device])).toEqual([
+      ['e1:0', 'fridge-1'],
+      ['e1:0', 'fridge-2'],
+      ['e1:1', 'fridge-3'],
+    ]);
+  });
+
   test('clients that resume from nearby positions share one pass over the log', async () => {
     const source = new LiveSource();
     for (let value = 1; value <= 400; value++) {
