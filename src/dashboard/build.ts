@@ -24,14 +24,15 @@ export async function buildDashboard(
   const dir = options.dir ?? join(root, 'dist');
   const sources = await hashOfSources();
   if (options.force !== true && (await builtFrom(dir)) === sources) return { dir, built: false };
-  const { build } = await import('vite');
+  const [{ build }, { default: config }] = await Promise.all([import('vite'), import('./vite.config.ts')]);
   const fresh = `${dir}.${process.pid}.tmp`;
   try {
     await build({
-      configFile: join(root, 'vite.config.ts'),
+      ...config,
+      configFile: false,
       logLevel: 'warn',
       mode: 'production',
-      build: { outDir: fresh },
+      build: { ...config.build, outDir: fresh },
     });
     await writeFile(stampOf(fresh), sources);
     await takePlace(fresh, dir, sources);

@@ -1,5 +1,6 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
+import { AlertAnnouncement } from './parts/announcement.tsx';
 import { ConnectionBar, ConnectionState } from './parts/connection.tsx';
 import { Icon, type IconName } from './parts/icon.tsx';
 import { openAlerts } from './gateway.ts';
@@ -71,6 +72,7 @@ export function Shell(): JSX.Element {
           </button>
         </div>
       </header>
+      <AlertAnnouncement />
       <nav class="rail" aria-label="Pages">
         {entries.map((entry) => (
           <a
