@@ -19,6 +19,7 @@ const subscriptionId = z.string().min(1).max(64);
 const glob = z.string().min(1).max(1024);
 const cursor = z.string().regex(/^[A-Za-z0-9]{1,32}:\d{1,16}$/, 'a cursor is "<epoch>:<number>"');
 const time = z.iso.datetime({ precision: 3 });
+const code = z.string().refine(isErrorCode).meta({ description: 'From the registry that REST uses too' });
 const value = z.union([z.number(), z.boolean(), z.string()]);
 
 // ── From the client ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -121,7 +122,7 @@ const pong = z.strictObject({ op: z.literal('pong'), id: subscriptionId.optional
 const error = z.strictObject({
   op: z.literal('error'),
   id: subscriptionId.optional(),
-  code: z.custom<ErrorCode>((code) => typeof code === 'string' && isErrorCode(code)),
+  code,
   message: z.string(),
   /** Where to resume, when the connection is closed for slowness. */
   cursor: cursor.optional(),
@@ -144,11 +145,9 @@ export const ServerFrame = z.union([
 ]);
 
 export type ServerFrame = z.infer<typeof ServerFrame>;
-export type HelloFrame = z.infer<typeof hello>;
 export type LiveReading = z.infer<typeof row>;
 export type AlertFrame = z.infer<typeof alert>;
-export type GapFrame = z.infer<typeof gap>;
-export type ErrorFrame = z.infer<typeof error>;
+export type ErrorFrame = Omit<z.infer<typeof error>, 'code'> & { readonly code: ErrorCode };
 
 // ── Closing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

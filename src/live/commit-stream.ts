@@ -1,4 +1,4 @@
-import { InvariantError } from '../base/errors.ts';
+import { InvariantError, TransientError } from '../base/errors.ts';
 import type { CommittedBatch } from '../domain/commit.ts';
 import type { ReadingColumns } from '../domain/reading.ts';
 import type { LiveLimits } from './limits.ts';
@@ -114,7 +114,7 @@ export class CommitStream {
     return stretch;
   }
 
-  /** What was published after `after`, from memory or from the log. Rejects when the log cannot be read. */
+  /** What was published after `after`, from memory or from the log. Rejects when the log cannot be read or is behind. */
   async read(after: number): Promise<Stretch> {
     const recent = this.recent(after);
     if (recent) return recent;
@@ -124,6 +124,8 @@ export class CommitStream {
       return { after, last: after, batches: [], resumableFrom };
     }
     const last = Math.min(page.last, this.#position);
+    // Published is committed, so the log has it; asking again at once would only spin.
+    if (last <= after) throw new TransientError(`the commit log ends at ${last}, behind commit ${this.#position}`);
     const batches = page.batches.filter((batch) => batch.seq > after && batch.seq <= last);
     return { after, last, batches, resumableFrom: null };
   }

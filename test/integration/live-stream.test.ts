@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { FakeClock } from '../support/fake-clock.ts';
 import { LiveServer } from '../support/live-server.ts';
 import { LiveSource } from '../support/live-source.ts';
 import { LiveTestClient } from '../support/live-client.ts';
@@ -55,4 +56,67 @@ test('a subscription gets the snapshot of its filter and then every reading afte
     cursor: 'e1:2',
     readings: [{ device: 'wearable-1', metric: 'heart_rate', time: '2026-09-21T12:00:01.007Z', value: 62.5 }],
   });
+});
+
+test('when idle a commit goes out at once; right after a flush commits are gathered into one frame', async () => {
+  const clock = new FakeClock();
+  const server = await serve({ clock });
+  const { source } = server;
+  const client = await LiveTestClient.connect(server.url);
+  client.send({ op: 'subscribe', id: 'a' });
+  await client.next('snapshot');
+  const publish = (value: number): void => {
+    source.commit([{ device: 'd1', metric: 'power', time: began + value, value }]);
+    server.publishAll();
+  };
+  publish(1);
+  // No hand of the clock was turned.
+  expect(await client.next('readings')).toMatchObject({ cursor: 'e1:1' });
+  publish(2);
+  publish(3);
+  clock.advance(9);
+  client.send({ op: 'ping' });
+  await client.next('pong');
+  expect(client.all('readings')).toHaveLength(1);
+  clock.advance(1);
+  expect(await client.next('readings')).toMatchObject({ cursor: 'e1:3', readings: [{ value: 2 }, { value: 3 }] });
+});
+
+test('subscribers of the same filter get the very same bytes, whatever ids they chose', async () => {
+  const server = await serve();
+  const clients = await Promise.all([1, 2, 3].map(() => LiveTestClient.connect(server.url)));
+  for (const [index, client] of clients.entries()) {
+    client.send({ op: 'subscribe', id: `mine-${index % 2}`, shape: 'columns' });
+    await client.next('snapshot');
+  }
+  server.source.commit([{ device: 'd "1"', metric: 'power', time: began, value: 'on' }]);
+  server.publishAll();
+  for (const [index, client] of clients.entries()) {
+    expect(await client.next('readings')).toEqual({
+      op: 'readings',
+      id: `mine-${index % 2}`,
+      cursor: 'e1:1',
+      series: [[1, 'd "1"', 'power', 'W']],
+      points: [[1, began, 'on']],
+    });
+  }
+});
+
+test('a commit that was never published reaches live subscribers from the log, in its place', async () => {
+  const server = await serve();
+  const { source } = server;
+  const client = await LiveTestClient.connect(server.url);
+  client.send({ op: 'subscribe', id: 'a' });
+  await client.next('snapshot');
+  for (let value = 1; value <= 4; value++)
+    source.commit([{ device: 'd1', metric: 'power', time: began + value, value }]);
+  source.publishNext((batch) => server.hub.publish(batch));
+  // As after a commit of unknown outcome that turned out to be on disk.
+  source.publishNext(() => {});
+  source.publishNext(() => {});
+  source.publishNext((batch) => server.hub.publish(batch));
+  await client.until(() => client.all('readings').at(-1)?.cursor === 'e1:4');
+  const seen = client.all('readings').flatMap((frame) => ('readings' in frame ? frame.readings : []));
+  expect(seen.map(({ value }) => value)).toEqual([1, 2, 3, 4]);
+  expect(client.all('gap')).toHaveLength(0);
 });

@@ -73,6 +73,11 @@ test('where commits were skipped, readers from before the hole are sent to the l
   expect(reads).toEqual([1]);
 });
 
+test('a log that ends before what was published is a failure, not the end of the stream', async () => {
+  const { stream } = streamFrom(10);
+  await expect(stream.read(5)).rejects.toThrow('the commit log ends at 5, behind commit 10');
+});
+
 test('a position that the log has trimmed says from where it can go on', async () => {
   const { stream } = streamFrom(10, { log: { batches: [batch(8)], last: 8, firstKept: 7 } });
   expect((await stream.read(5)).resumableFrom).toBe(6);
