@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import Koa, { type Next } from 'koa';
 import { randomId } from '../base/random.ts';
-import { createAdmission } from './admission.ts';
+import { createAdmission, livePath } from './admission.ts';
 import { answerHeaders, corsHeaders, pageHeaders, preflightHeaders } from './headers.ts';
 import type { ApiPorts, Asset } from './ports.ts';
-import { logFieldsOf, problemOf, problemType, RequestRefused } from './problem.ts';
+import { logFieldsOf, notFound, problemOf, problemType, RequestRefused } from './problem.ts';
 import { checkMediaType, readBody } from './request-body.ts';
 import type { Route } from './route.ts';
 import { type Context, createRouter, type RequestState } from './router.ts';
@@ -111,7 +111,8 @@ export function createApi(ports: ApiPorts): Api {
     const { asset } = context.state;
     const methods = asset ? ['GET', 'HEAD', 'OPTIONS'] : router.match(method, path).methods;
     if (methods.length === 0) {
-      throw new RequestRefused('not_found', 'there is nothing at this address; GET /openapi.json lists what there is');
+      const nothing = 'there is nothing at this address; GET /openapi.json lists what there is';
+      throw notFound(path === livePath ? 'this address speaks WebSocket only' : nothing);
     }
     if (method === 'OPTIONS') {
       context.status = 204;

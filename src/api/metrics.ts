@@ -105,6 +105,8 @@ function fillOf(family: Family, registry: Registry): (snapshot: MetricsSnapshot)
     const gauge = new Gauge(configuration);
     return (snapshot) => {
       gauge.reset();
+      // A gauge without labels begins at 0, which is not the same as unknown.
+      gauge.remove();
       for (const [labels, value] of family.samples(snapshot)) gauge.set(labels, value);
     };
   }

@@ -23,7 +23,7 @@ export function parseMoment(text: string): Moment {
     const offset = relative[1] === '-' ? -span : span;
     return (now) => bounded(now + offset, text);
   }
-  const time = /^-?\d{1,17}$/.test(text) ? epochTime(text) : rfc3339Time(text);
+  const time = /^\d{1,17}$/.test(text) ? epochTime(text) : rfc3339Time(text);
   return () => time;
 }
 

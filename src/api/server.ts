@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../base/clock.ts';
@@ -29,6 +29,8 @@ const headerBytesMax = 16_384;
 export class HttpServer {
   readonly #parts: HttpServerParts;
   readonly #server: Server;
+  /** Requests in flight on each connection that is not upgraded. A browser opens some that it may never use. */
+  readonly #inFlight = new Map<Duplex, number>();
   #stopped: Promise<void> | undefined;
 
   constructor(parts: HttpServerParts) {
@@ -41,11 +43,14 @@ export class HttpServer {
       // Any other upgrade (h2c, for one) is an offer that may be ignored, RFC 9110 section 7.8.
       shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
     });
-    const { api } = parts;
-    this.#server.on('request', (request, response) => api.handle(request, response));
+    this.#server.on('connection', (socket) => {
+      this.#inFlight.set(socket, 0);
+      socket.once('close', () => this.#inFlight.delete(socket));
+    });
+    this.#server.on('request', (request, response) => this.#handle(request, response));
     // The body reader says "continue", or refuses before the body is sent.
-    this.#server.on('checkContinue', (request, response) => api.handle(request, response));
-    this.#server.on('checkExpectation', (request, response) => api.handle(request, response));
+    this.#server.on('checkContinue', (request, response) => this.#handle(request, response));
+    this.#server.on('checkExpectation', (request, response) => this.#handle(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     this.#server.on('clientError', (error, socket) => refuseBroken(error, socket));
   }
@@ -88,13 +93,28 @@ export class HttpServer {
     });
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
+      // Node closes those between two requests, but not those that have sent none yet.
+      for (const [socket, requests] of this.#inFlight) if (requests === 0) socket.destroy();
     });
     timer.cancel();
+  }
+
+  #handle(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    this.#count(socket, 1);
+    response.once('close', () => this.#count(socket, -1));
+    this.#parts.api.handle(request, response);
+  }
+
+  #count(socket: Duplex, change: number): void {
+    const requests = this.#inFlight.get(socket);
+    if (requests !== undefined) this.#inFlight.set(socket, requests + change);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const refusal = this.#parts.api.refuseUpgrade(request);
     if (refusal === null) {
+      this.#inFlight.delete(socket);
       this.#parts.upgrade(request, socket, head);
       return;
     }

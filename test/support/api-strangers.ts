@@ -148,14 +148,7 @@ export class Strangers {
   }
 
   #post(bytes: Uint8Array, format: string, partial: boolean) {
-    const text = Buffer.from(bytes).toString();
-    const rows: Reading[] =
-      format === 'json'
-        ? JSON.parse(text)
-        : text
-            .trim()
-            .split('\n')
-            .map((line): Reading => JSON.parse(line));
+    const rows = parseRows(Buffer.from(bytes).toString(), format);
     const faults: Fault[] = rows.flatMap((row, index) =>
       typeof row.value === 'number'
         ? []
@@ -285,6 +278,19 @@ class MemoryCatalog implements Catalog {
   #stamp(prefix: string): { id: string; createdAt: string; updatedAt: string } {
     const at = new Date(this.#clock.now()).toISOString();
     return { id: `${prefix}_${String(++this.#made).padStart(4, '0')}`, createdAt: at, updatedAt: at };
+  }
+}
+
+function parseRows(text: string, format: string): Reading[] {
+  try {
+    return format === 'json'
+      ? JSON.parse(text)
+      : text
+          .trim()
+          .split('\n')
+          .map((line): Reading => JSON.parse(line));
+  } catch {
+    throw new RejectedError('payload_not_json', 'the body is not JSON');
   }
 }
 

@@ -1,0 +1,120 @@
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { openApiDocument } from '../../src/api/openapi.ts';
+import { routeTable } from '../../src/api/routes.ts';
+import { errorCodes } from '../../src/contract/error-codes.ts';
+import { Strangers } from '../support/api-strangers.ts';
+
+// The document is made of the route table; these tests hold that it is complete, closed and well-formed.
+
+const routes = routeTable(new Strangers().ports());
+const document = openApiDocument(routes, { version: '1.2.3', basePath: '' });
+
+const media = z.record(z.string(), z.strictObject({ schema: z.looseObject({}) }));
+const parameter = z.looseObject({
+  name: z.string().min(1),
+  in: z.enum(['path', 'query']),
+  required: z.boolean().optional(),
+  schema: z.looseObject({}),
+});
+const operation = z.strictObject({
+  operationId: z.string().regex(/^[a-z][A-Za-z]+$/),
+  tags: z.tuple([z.string()]),
+  summary: z.string().min(1),
+  description: z.string().min(1).optional(),
+  parameters: z.array(parameter).optional(),
+  requestBody: z.strictObject({ required: z.literal(true), content: media }).optional(),
+  responses: z.record(
+    z.string().regex(/^[245]\d\d$/),
+    z.strictObject({ description: z.string().min(1), content: media.optional() }),
+  ),
+  security: z.array(z.never()).optional(),
+});
+/** What OpenAPI 3.1 asks of a document, as far as this one goes. */
+const shape = z.strictObject({
+  openapi: z.string().regex(/^3\.1\.\d+$/),
+  info: z.looseObject({ title: z.string(), version: z.literal('1.2.3') }),
+  servers: z.array(z.strictObject({ url: z.string() })),
+  security: z.array(z.record(z.string(), z.array(z.string()))),
+  paths: z.record(z.string().startsWith('/'), z.partialRecord(z.enum(['get', 'post', 'patch', 'delete']), operation)),
+  components: z.looseObject({
+    schemas: z.record(z.string().regex(/^[\w.-]+$/), z.looseObject({})),
+    securitySchemes: z.looseObject({ key: z.looseObject({ type: z.literal('http'), scheme: z.literal('bearer') }) }),
+  }),
+});
+const parsed = shape.parse(JSON.parse(JSON.stringify(document)));
+
+test('every route is in the document, and the reverse', () => {
+  const described = Object.entries(parsed.paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => `${method.toUpperCase()} ${path} ${operation.operationId}`),
+  );
+  expect(described.sort()).toEqual(routes.map(({ method, path, id }) => `${method} ${path} ${id}`).sort());
+  expect(new Set(routes.map((route) => route.id)).size).toBe(routes.length);
+});
+
+test('every reference leads to a component, and every component is referred to', () => {
+  const references = new Set<string>();
+  collect(parsed, (key, value) => {
+    if (key === '$ref') references.add(String(value));
+  });
+  const components = Object.keys(parsed.components.schemas).map((name) => `#/components/schemas/${name}`);
+  expect([...references].sort()).toEqual(components.sort());
+});
+
+test('the path parameters of every route are those in its path, all required', () => {
+  for (const [path, item] of Object.entries(parsed.paths)) {
+    for (const { parameters = [] } of Object.values(item)) {
+      const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+      const inPath = parameters.filter((parameter) => parameter.in === 'path');
+      expect(inPath.map(({ name, required }) => [name, required])).toEqual(named.map((name) => [name, true]));
+    }
+  }
+});
+
+test('every refusal is a problem, under the status of its code', () => {
+  for (const item of Object.values(parsed.paths)) {
+    for (const { responses } of Object.values(item)) {
+      const failures = Object.entries(responses).filter(([status]) => Number(status) >= 400);
+      expect(failures.map(([status]) => status)).toEqual(expect.arrayContaining(['400', '403', '406', '500', '503']));
+      for (const [status, { description, content }] of failures) {
+        expect(content).toEqual({ 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } });
+        const codes = [...description.matchAll(/`(\w+)`/g)].map(([, code]) => code);
+        expect(codes.length).toBeGreaterThan(0);
+        for (const code of codes) expect(errorCodes).toHaveProperty([code, 'status'], Number(status));
+      }
+    }
+  }
+});
+
+test('lists take limit and page, and no route takes a parameter without a description', () => {
+  for (const [path, { get }] of Object.entries(parsed.paths)) {
+    const names = get?.parameters?.map((parameter) => parameter.name) ?? [];
+    if (names.includes('page')) expect(names, path).toContain('limit');
+    for (const parameter of get?.parameters ?? []) {
+      if (!['id', 'state'].includes(parameter.name)) expect(parameter, path).toHaveProperty('description');
+    }
+  }
+  expect(parsed.paths['/api/v1/devices/{id}/readings'].get?.parameters).toContainEqual(
+    expect.objectContaining({
+      name: 'limit',
+      schema: expect.objectContaining({ type: 'integer', default: 100, maximum: 10_000 }),
+    }),
+  );
+});
+
+test('only what a key protects asks for one', () => {
+  const open = routes.filter((route) => parsed.paths[route.path][methodOf(route.method)]?.security?.length === 0);
+  expect(open.map((route) => route.path)).toEqual(['/healthz', '/readyz']);
+});
+
+function methodOf(method: string): 'get' | 'post' | 'patch' | 'delete' {
+  return z.enum(['get', 'post', 'patch', 'delete']).parse(method.toLowerCase());
+}
+
+function collect(node: unknown, visit: (key: string, value: unknown) => void): void {
+  if (typeof node !== 'object' || node === null) return;
+  for (const [key, value] of Object.entries(node)) {
+    visit(key, value);
+    collect(value, visit);
+  }
+}
