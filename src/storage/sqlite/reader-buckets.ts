@@ -155,7 +155,7 @@ class BucketList {
 
 function closed(bucket: OpenBucket): Bucket {
   const { time, count, numbers, min, max, sum, first, last } = bucket;
-  return numbers === 0
-    ? { time, count, min: null, max: null, sum: null, avg: null, first, last }
-    : { time, count, min, max, sum, avg: sum / numbers, first, last };
+  if (numbers === 0) return { time, count, min: null, max: null, sum: null, avg: null, first, last };
+  // Which zero of several comes out depends on their order, which chunk summaries do not keep: it is always the positive.
+  return { time, count, min: min + 0, max: max + 0, sum: sum + 0, avg: sum / numbers + 0, first, last };
 }

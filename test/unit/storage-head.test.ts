@@ -1,0 +1,75 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Value } from '../../src/domain/reading.ts';
+import { valueKind } from '../../src/domain/reading.ts';
+import { Head, valueIn } from '../../src/storage/sqlite/head.ts';
+import { mergeStretches } from '../../src/storage/sqlite/merge.ts';
+
+function put(head: Head, time: number, value: Value): void {
+  if (typeof value === 'string') head.put(time, 0, valueKind.text, value);
+  else head.put(time, Number(value), typeof value === 'boolean' ? valueKind.boolean : valueKind.number, '');
+}
+
+const time = fc.integer({ min: 0, max: 60 });
+const value: fc.Arbitrary<Value> = fc.oneof(fc.integer(), fc.boolean(), fc.string({ maxLength: 3 }));
+const rows = fc.array(fc.tuple(time, value), { maxLength: 80 });
+
+function headOf(list: readonly (readonly [number, Value])[]): Head {
+  const head = new Head();
+  for (const [at, what] of list) put(head, at, what);
+  return head;
+}
+
+describe('a head', () => {
+  it('holds each time once, in order, with the last value put there', () => {
+    fc.assert(
+      fc.property(rows, (list) => {
+        const head = headOf(list);
+        const expected = [...new Map(list)].sort(([a], [b]) => a - b);
+        const held = Array.from({ length: head.count }, (_, index) => [head.times[index], valueIn(head, index)]);
+        expect(held).toEqual(expected);
+        for (let at = 0; at <= 60; at++) {
+          expect(head.indexOf(at)).toBe(expected.findIndex(([known]) => known === at));
+        }
+      }),
+    );
+  });
+
+  it('gives its memory back when it is cleared and begins again', () => {
+    const head = headOf(Array.from({ length: 5_000 }, (_, index) => [index, index] as const));
+    put(head, 7, 'text');
+    head.clear();
+    expect([head.count, head.times.length, head.values.length, head.kinds, head.texts]).toEqual([0, 0, 0, null, []]);
+    put(head, 3, true);
+    expect(valueIn(head, 0)).toBe(true);
+  });
+
+  it('copies are untouched by what is put later', () => {
+    const head = headOf([
+      [1, 1],
+      [2, 'two'],
+      [3, 3],
+    ]);
+    const copy = head.copy(1, 3);
+    put(head, 2, 'changed');
+    put(head, 0, 0);
+    expect([copy.count, ...copy.times]).toEqual([2, 2, 3]);
+    expect(valueIn(copy, 0)).toBe('two');
+  });
+});
+
+describe('merging', () => {
+  it('gives each time of the range once, with the value of the last stretch that has it', () => {
+    fc.assert(
+      fc.property(fc.array(rows, { maxLength: 7 }), time, time, (lists, from, to) => {
+        const merged = mergeStretches(lists.map(headOf), from, to);
+        const expected = [...new Map(lists.flat())].filter(([at]) => at >= from && at < to).sort(([a], [b]) => a - b);
+        const found = Array.from({ length: merged.count }, (_, row) => {
+          const stretch = merged.stretches[merged.sources[row] ?? 0];
+          return [merged.times[row], stretch && valueIn(stretch, merged.rows[row] ?? 0)];
+        });
+        expect(found).toEqual(expected);
+      }),
+    );
+  });
+});
