@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { Rule, RuleDraft, RuleList, RulePatch } from '../contract/rule.ts';
 import type { Rule as KeptRule } from '../domain/rule.ts';
-import { isGlob } from '../domain/glob.ts';
 import { compareText, firstOf } from './page.ts';
 import { readPage, writePage } from './page-token.ts';
 import { limit, listMax, noParameters, page } from './parameters.ts';
@@ -135,11 +134,6 @@ export function ruleRoutes(ports: ApiPorts): readonly Route[] {
 
   function check(draft: RuleDraft): void {
     const errors = ports.ruleFaults(draft).map(showFault);
-    for (const name of ['device', 'metric'] as const) {
-      if (isGlob(draft[name]) || errors.some((fault) => fault.pointer === `/${name}`)) continue;
-      const detail = 'a filter is made of name characters, *, ? and commas';
-      errors.push({ pointer: `/${name}`, code: 'validation_failed', detail });
-    }
     if (errors.length > 0)
       throw new RequestRefused('validation_failed', 'the rule cannot work; `errors` says why', { errors });
   }

@@ -1,11 +1,10 @@
 import { z } from 'zod';
+import { RejectedError } from '../base/errors.ts';
 import { Webhook, WebhookCreated, WebhookDraft, WebhookList, WebhookPatch } from '../contract/webhook.ts';
 import type { Webhook as KeptWebhook } from '../domain/webhook.ts';
-import { webhookEventTypes } from '../domain/webhook.ts';
-import { compileGlob } from '../domain/glob.ts';
 import { limit, listMax, noParameters, page } from './parameters.ts';
 import type { ApiPorts } from './ports.ts';
-import { notFound, RequestRefused } from './problem.ts';
+import { notFound, RequestRefused, showFault } from './problem.ts';
 import { jsonBody, type Route, route } from './route.ts';
 import { pageOfCreated } from './rules.ts';
 
@@ -52,6 +51,7 @@ export function webhookRoutes(ports: ApiPorts): readonly Route[] {
     location: (webhook) => `${ports.basePath}/api/v1/webhooks/${webhook.id}`,
     async handler({ body }) {
       check(body);
+      checkTarget(body.url);
       const { webhook, secret } = await ports.catalog.createWebhook(body);
       return { ...showWebhook(webhook), secret };
     },
@@ -84,8 +84,10 @@ export function webhookRoutes(ports: ApiPorts): readonly Route[] {
     success: { status: 200, description: 'The webhook as it is now', schema: Webhook },
     refusals: ['not_found', 'validation_failed', 'target_not_allowed', 'conflict'],
     async handler({ params, body }) {
-      webhookOf(ports, params.id);
-      check(body);
+      const { url, events, format, enabled, description } = webhookOf(ports, params.id);
+      check({ url, events: [...events], format, enabled, description, ...body });
+      // A webhook whose target has become forbidden can still be switched off.
+      if (body.url !== undefined) checkTarget(body.url);
       return showWebhook(await ports.catalog.updateWebhook(params.id, body));
     },
   });
@@ -109,15 +111,20 @@ export function webhookRoutes(ports: ApiPorts): readonly Route[] {
 
   return [list, create, one, update, remove];
 
-  function check(draft: WebhookPatch): void {
-    if (draft.url !== undefined) ports.checkTarget(draft.url);
-    const errors = (draft.events ?? []).flatMap((pattern, index) => {
-      const matches = compileGlob(pattern);
-      if (!pattern.includes(',') && webhookEventTypes.some((type) => matches(type))) return [];
-      const detail = `"${pattern}" matches no event type; there are ${webhookEventTypes.join(', ')}`;
-      return { pointer: `/events/${index}`, code: 'validation_failed', detail };
-    });
-    if (errors.length > 0) throw new RequestRefused('validation_failed', 'an event type is unknown', { errors });
+  function check(draft: WebhookDraft): void {
+    const errors = ports.webhookFaults(draft).map(showFault);
+    if (errors.length > 0)
+      throw new RequestRefused('validation_failed', 'the webhook cannot work; `errors` says why', { errors });
+  }
+
+  function checkTarget(url: string): void {
+    try {
+      ports.checkTarget(url);
+    } catch (error) {
+      if (!(error instanceof RejectedError) || error.code !== 'target_not_allowed') throw error;
+      const { code, message } = error;
+      throw new RequestRefused(code, message, { errors: [{ pointer: '/url', code, detail: message }] });
+    }
   }
 }
 

@@ -186,6 +186,21 @@ test('a webhook is refused for a target that is not allowed and for events that 
   expect(expectProblem(typo, 'validation_failed').errors).toMatchObject([{ pointer: '/events/1' }]);
 });
 
+test('a webhook whose target has become forbidden can be switched off, but not sent elsewhere forbidden', async () => {
+  const webhook = await strangers.catalog.createWebhook({
+    url: 'http://10.0.0.1/',
+    events: ['alert.*'],
+    format: 'standard',
+    enabled: true,
+    description: '',
+  });
+  const path = `/api/v1/webhooks/${webhook.webhook.id}`;
+  expect(await valid('updateWebhook', await send(port, 'PATCH', path, { enabled: false }), 200)).toMatchObject({
+    enabled: false,
+  });
+  expectProblem(await send(port, 'PATCH', path, { url: 'http://10.0.0.1/other' }), 'target_not_allowed');
+});
+
 test('a delivery shows its body and every attempt', async () => {
   const url = 'https://example.org/';
   const webhook = await valid('createWebhook', await send(port, 'POST', '/api/v1/webhooks', { url }), 201);

@@ -2,6 +2,8 @@ import { RejectedError } from '../../src/base/errors.ts';
 import type { Fault } from '../../src/base/errors.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { seededRandom } from '../../src/base/random.ts';
+import { ruleFaults } from '../../src/catalog/rule-faults.ts';
+import { webhookFaults } from '../../src/catalog/webhook-faults.ts';
 import { createApi, type Api } from '../../src/api/app.ts';
 import type { ApiPorts, Catalog, CurrentValue, StreamQuery, StreamResult, Verdict } from '../../src/api/ports.ts';
 import { HttpServer } from '../../src/api/server.ts';
@@ -106,13 +108,10 @@ export class Strangers {
         updateWebhook: (id, patch) => checked(() => this.catalog.updateWebhook(id, patch)),
         deleteWebhook: (id) => checked(() => this.catalog.deleteWebhook(id)),
       },
-      ruleFaults: ({ condition }) =>
-        condition.above === undefined && condition.below === undefined
-          ? [{ pointer: '/condition', code: 'validation_failed', detail: 'give either "above" or "below"' }]
-          : [],
+      ruleFaults,
+      webhookFaults,
       checkTarget(url) {
-        if (url.includes('10.0.0.1'))
-          throw new RejectedError('target_not_allowed', 'see webhooks.allowTargets', { pointer: '/url' });
+        if (url.includes('10.0.0.1')) throw new RejectedError('target_not_allowed', 'see webhooks.allowTargets');
       },
       cursor: () => formatCursor('epoch', this.seq),
       ready: () => ({ ready: this.ready, reasons: this.ready ? [] : ['the database is full'] }),
