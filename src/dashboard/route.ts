@@ -5,7 +5,8 @@ export type Route =
   | { readonly page: 'overview' }
   | { readonly page: 'devices' }
   | { readonly page: 'device'; readonly device: string; readonly range: Range }
-  | { readonly page: 'alerts' }
+  /** With the episode that a webhook linked to. */
+  | { readonly page: 'alerts'; readonly alert: string | null }
   | { readonly page: 'webhooks' }
   | { readonly page: 'unknown'; readonly hash: string };
 
@@ -15,11 +16,13 @@ export function parseRoute(hash: string): Route {
   const [page = '', name, ...rest] = path.split('/');
   if (rest.length > 0) return { page: 'unknown', hash };
   if (page === '' && name === undefined) return { page: 'overview' };
-  if ((page === 'devices' || page === 'alerts' || page === 'webhooks') && !name) return { page };
-  const device = page === 'devices' && name !== undefined ? decoded(name) : null;
-  if (device === null) return { page: 'unknown', hash };
+  const named = name === undefined || name === '' ? null : decoded(name);
+  if (named === undefined) return { page: 'unknown', hash };
+  if (page === 'alerts') return { page, alert: named };
+  if ((page === 'devices' || page === 'webhooks') && named === null) return { page };
+  if (page !== 'devices' || named === null) return { page: 'unknown', hash };
   const range = new URLSearchParams(search).get('range');
-  return { page: 'device', device, range: isRange(range) ? range : '5m' };
+  return { page: 'device', device: named, range: isRange(range) ? range : '5m' };
 }
 
 /** The link to a device, and to a span of its charts. */
@@ -27,10 +30,10 @@ export function deviceHash(device: string, range?: Range): string {
   return `#/devices/${encodeURIComponent(device)}${range === undefined ? '' : `?range=${range}`}`;
 }
 
-function decoded(text: string): string | null {
+function decoded(text: string): string | undefined {
   try {
     return decodeURIComponent(text);
   } catch {
-    return null;
+    return undefined;
   }
 }

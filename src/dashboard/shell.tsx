@@ -109,7 +109,7 @@ function Page({ route }: { readonly route: Route }): JSX.Element {
     case 'device':
       return <DevicePage key={route.device} device={route.device} range={route.range} />;
     case 'alerts':
-      return <AlertsPage />;
+      return <AlertsPage linked={route.alert} />;
     case 'webhooks':
       return <WebhooksPage />;
     default:

@@ -56,7 +56,9 @@ describe('routes', () => {
   test('no hash is the overview, a strange one is unknown, a strange range is the shortest', () => {
     expect(parseRoute('')).toEqual({ page: 'overview' });
     expect(parseRoute('#/')).toEqual({ page: 'overview' });
-    expect(parseRoute('#/alerts')).toEqual({ page: 'alerts' });
+    expect(parseRoute('#/alerts')).toEqual({ page: 'alerts', alert: null });
+    expect(parseRoute('#/alerts/alr_1')).toEqual({ page: 'alerts', alert: 'alr_1' });
+    expect(parseRoute('#/webhooks/wh_1')).toMatchObject({ page: 'unknown' });
     expect(parseRoute('#/devices/')).toEqual({ page: 'devices' });
     expect(parseRoute('#/nowhere')).toMatchObject({ page: 'unknown' });
     expect(parseRoute('#/devices/a/b')).toMatchObject({ page: 'unknown' });

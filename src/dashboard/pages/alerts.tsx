@@ -10,8 +10,8 @@ import { countText } from '../value-text.ts';
 
 const pageSize = 50;
 
-/** Every episode: the open ones as they are now, the resolved ones below, newest first. */
-export function AlertsPage(): JSX.Element {
+/** Every episode: the open ones as they are now, the resolved ones below, newest first. `linked` is shown above them. */
+export function AlertsPage({ linked }: { readonly linked: string | null }): JSX.Element {
   const [wanted, setWanted] = useState(pageSize);
   const listed = useResource(`alerts ${wanted}`, (signal) => loadAlerts(wanted, signal));
   const alerts = openAlerts.merge(listed.value?.items ?? []);
@@ -25,6 +25,7 @@ export function AlertsPage(): JSX.Element {
   return (
     <div class="page">
       <h1>Alerts</h1>
+      {linked !== null && <LinkedAlert key={linked} id={linked} />}
       {listed.problem !== null && <ProblemNote problem={listed.problem} reload={listed.reload} />}
       <section class="panel" aria-labelledby="open">
         <header class="panel-head">
@@ -60,6 +61,33 @@ export function AlertsPage(): JSX.Element {
         </EmptyNote>
       )}
     </div>
+  );
+}
+
+/** The episode that a link names, however long ago it was. */
+function LinkedAlert({ id }: { readonly id: string }): JSX.Element {
+  const asked = useResource(`alert ${id}`, (signal) =>
+    rest.get<Alert>(`api/v1/alerts/${encodeURIComponent(id)}`, {}, signal),
+  );
+  const alert = openAlerts.recent.value.find((known) => known.id === id) ?? asked.value;
+  if (alert === null && asked.problem !== null) {
+    if (asked.problem.status !== 404) return <ProblemNote problem={asked.problem} reload={asked.reload} />;
+    return (
+      <EmptyNote title="This alert is not known here">
+        <p>
+          <code>{id}</code> belongs to another gateway, or to this one before it was reset.
+        </p>
+      </EmptyNote>
+    );
+  }
+  return (
+    <section class="panel linked-alert" aria-labelledby="linked">
+      <header class="panel-head">
+        <h2 id="linked">From the link</h2>
+        <a href="#/alerts">All alerts</a>
+      </header>
+      {alert === null ? <Skeleton rows={1} /> : <AlertRows alerts={[alert]} />}
+    </section>
   );
 }
 
