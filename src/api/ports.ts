@@ -33,8 +33,6 @@ export interface ApiPorts {
   readonly catalog: Catalog;
   /** Faults of a rule that a schema cannot see; pointers into the rule. */
   ruleFaults(rule: RuleDraft): readonly Fault[];
-  /** The same for a webhook. */
-  webhookFaults(webhook: WebhookDraft): readonly Fault[];
   /** Throws `RejectedError` (`target_not_allowed`) for a URL that webhooks must not reach. */
   checkTarget(url: string): void;
   /** The position of the newest commit. */

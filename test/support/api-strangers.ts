@@ -3,7 +3,6 @@ import type { Fault } from '../../src/base/errors.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { ruleFaults } from '../../src/catalog/rule-faults.ts';
-import { webhookFaults } from '../../src/catalog/webhook-faults.ts';
 import { createApi, type Api } from '../../src/api/app.ts';
 import type { ApiPorts, Catalog, CurrentValue, StreamQuery, StreamResult, Verdict } from '../../src/api/ports.ts';
 import { HttpServer } from '../../src/api/server.ts';
@@ -109,7 +108,6 @@ export class Strangers {
         deleteWebhook: (id) => checked(() => this.catalog.deleteWebhook(id)),
       },
       ruleFaults,
-      webhookFaults,
       checkTarget(url) {
         if (url.includes('10.0.0.1')) throw new RejectedError('target_not_allowed', 'see webhooks.allowTargets');
       },
