@@ -19,8 +19,9 @@ export interface HistoryPage {
   readonly points: readonly { readonly time: number; readonly value: number }[];
 }
 
-/** Points held as they came before the oldest complete buckets of them are folded. */
 const pointsMax = 20_000;
+/** With buckets, points that may wait as they came before all but the newest two buckets of them are folded. */
+const foldAt = 2_000;
 const bucketsMax = 4_096;
 
 /**
@@ -59,7 +60,7 @@ export class SeriesBuffer {
   add(time: number, value: number): void {
     if (time >= this.#boundary) {
       this.points.add(time, value);
-      if (this.#width > 0 && this.points.size > pointsMax / 2) this.#foldOldest();
+      if (this.#width > 0 && this.points.size > foldAt) this.#foldOldest();
       return;
     }
     const start = Math.floor(time / this.#width) * this.#width;
@@ -99,15 +100,26 @@ export class SeriesBuffer {
   }
 }
 
-/** The first `count` points by bucket; a bucket's edge is a whole multiple of its width since the epoch. */
+/**
+ * The first `count` points by bucket; a bucket's edge is a whole multiple of its width since the epoch. Runs for every
+ * drawing, so it makes one object a bucket and none a point.
+ */
 function bucketsOf(points: PointRing, width: number, count: number): BucketPoint[] {
   const buckets: BucketPoint[] = [];
-  for (let index = 0; index < count; index++) {
+  let index = 0;
+  while (index < count) {
     const start = Math.floor(points.time(index) / width) * width;
-    const value = points.value(index);
-    const open = buckets.at(-1);
-    if (open?.time === start) buckets[buckets.length - 1] = widened(open, value);
-    else buckets.push({ time: start, min: value, max: value, avg: value, count: 1 });
+    const first = index;
+    let min = Number.POSITIVE_INFINITY;
+    let max = Number.NEGATIVE_INFINITY;
+    let sum = 0;
+    for (; index < count && points.time(index) < start + width; index++) {
+      const value = points.value(index);
+      if (value < min) min = value;
+      if (value > max) max = value;
+      sum += value;
+    }
+    buckets.push({ time: start, min, max, avg: sum / (index - first), count: index - first });
   }
   return buckets;
 }

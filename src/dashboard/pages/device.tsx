@@ -6,7 +6,7 @@ import type { List } from '../../contract/rest.ts';
 import type { Rule } from '../../contract/rule.ts';
 import { type Range, ranges } from '../chart-range.ts';
 import { DeviceFeed } from '../device-feed.ts';
-import { latest, live, openAlerts, rest } from '../gateway.ts';
+import { latest, live, now, openAlerts, rest } from '../gateway.ts';
 import { compareMetrics } from '../key-metric.ts';
 import { replaceHash } from '../location.ts';
 import { AlertRow } from '../parts/alert-row.tsx';
@@ -19,6 +19,9 @@ import { useResource } from '../resource.ts';
 import { deviceHash } from '../route.ts';
 import { metricText } from '../unit-text.ts';
 import { valueText } from '../value-text.ts';
+
+/** A value older than this is shown with its age, ms. */
+const staleMs = 60_000;
 
 /** One device: how it is, what it said about itself, and every metric as it was and as it goes on. */
 export function DevicePage({ device, range }: { readonly device: string; readonly range: Range }): JSX.Element {
@@ -88,6 +91,7 @@ export function DevicePage({ device, range }: { readonly device: string; readonl
               <dt>{metricText(metric)}</dt>
               <dd>
                 <LiveValue device={device} metric={metric} />
+                <StaleAge device={device} metric={metric} />
               </dd>
             </div>
           ))}
@@ -127,6 +131,17 @@ export function DevicePage({ device, range }: { readonly device: string; readonl
         </div>
       </section>
     </div>
+  );
+}
+
+/** A value that stopped moving says how old it is. */
+function StaleAge({ device, metric }: { readonly device: string; readonly metric: string }): JSX.Element | null {
+  const current = latest.cell(device, metric).value;
+  if (current === null || now.value + rest.clockAhead - current.time < staleMs) return null;
+  return (
+    <span class="stale">
+      <Ago time={current.time} />
+    </span>
   );
 }
 

@@ -82,7 +82,7 @@ function ReadingsRate(): JSX.Element {
     <Stat
       name="Readings a second"
       value={rate === undefined ? '–' : rateText(rate)}
-      detail={metrics.problem === null ? 'stored, over the last 2 s' : metrics.problem.title}
+      detail={metrics.problem === null ? 'over the last 2 s' : metrics.problem.title}
       tone="calm"
       testId="readings-rate"
     >

@@ -187,6 +187,9 @@ class TimePlot {
     const line: uPlot.Series = {
       stroke: () => this.#palette.line,
       width: 1.75,
+      // The line is drawn across a gap and cut out there; cut exactly, the half of its width that leans in would show.
+      gaps: (_, __, ___, ____, gaps) =>
+        gaps.map(([from, to]) => [from - 2 * devicePixelRatio, to + 2 * devicePixelRatio]),
       points: { size: 4, fill: () => this.#palette.line },
       ...(isBoolean && stepped !== undefined ? { paths: stepped } : {}),
     };
