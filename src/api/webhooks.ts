@@ -113,16 +113,6 @@ export function webhookRoutes(ports: ApiPorts): readonly Route[] {
 
   return [list, create, one, update, remove];
 
-  /** Before anything is written, so that no secret is made for a webhook that would never be told anything. */
-  function checkEvents(patterns: readonly string[]): void {
-    const errors = patterns.flatMap((pattern, index) => {
-      if (webhookEventTypes.some(compileGlob(pattern))) return [];
-      const detail = `no event type matches "${pattern}"; there are ${webhookEventTypes.join(', ')}`;
-      return { pointer: `/events/${index}`, code: 'validation_failed', detail };
-    });
-    if (errors.length > 0) throw new RequestRefused('validation_failed', 'an event type is unknown', { errors });
-  }
-
   function checkTarget(url: string): void {
     try {
       ports.checkTarget(url);
@@ -132,6 +122,16 @@ export function webhookRoutes(ports: ApiPorts): readonly Route[] {
       throw new RequestRefused(code, message, { errors: [{ pointer: '/url', code, detail: message }] });
     }
   }
+}
+
+/** Before anything is written, so that no secret is made for a webhook that would never be told anything. */
+function checkEvents(patterns: readonly string[]): void {
+  const errors = patterns.flatMap((pattern, index) => {
+    if (webhookEventTypes.some(compileGlob(pattern))) return [];
+    const detail = `no event type matches "${pattern}"; there are ${webhookEventTypes.join(', ')}`;
+    return { pointer: `/events/${index}`, code: 'validation_failed', detail };
+  });
+  if (errors.length > 0) throw new RequestRefused('validation_failed', 'an event type is unknown', { errors });
 }
 
 /** Field by field: whatever else the catalog may keep of a webhook stays inside. */
