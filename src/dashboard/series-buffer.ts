@@ -112,14 +112,15 @@ function bucketsOf(points: PointRing, width: number, count: number): BucketPoint
     const first = index;
     let min = Number.POSITIVE_INFINITY;
     let max = Number.NEGATIVE_INFINITY;
-    let sum = 0;
+    let avg = 0;
     for (; index < count && points.time(index) < start + width; index++) {
       const value = points.value(index);
       if (value < min) min = value;
       if (value > max) max = value;
-      sum += value;
+      // A running mean: a sum of large readings would overflow.
+      avg += (value - avg) / (index - first + 1);
     }
-    buckets.push({ time: start, min, max, avg: sum / (index - first), count: index - first });
+    buckets.push({ time: start, min, max, avg, count: index - first });
   }
   return buckets;
 }

@@ -69,6 +69,12 @@ describe('decimation', () => {
     expect(broken.times[3]).toBe(from + 16_000);
   });
 
+  test('five times the usual distance is still no outage, more is', () => {
+    const list = [0, 1, 2, 3, 8, 9, 15, 16].map((second) => ({ time: from + second * 1_000, value: second }));
+    const line = decimate(pointsOf(list), from, from + 20_000, 1_000);
+    expect(breakAtGaps(line, gapOf(pointsOf(list), 1_000)).values).toEqual([0, 1, 2, 3, 8, 9, null, 15, 16]);
+  });
+
   test('a device that speaks every five minutes is not drawn as a row of outages', () => {
     const list = Array.from({ length: 20 }, (_, index) => ({ time: from + index * 300_000, value: index }));
     const line = decimate(pointsOf(list), from, from + 6_000_000, 1_000);
@@ -139,7 +145,10 @@ describe('the series buffer', () => {
     const buffer = new SeriesBuffer();
     buffer.add(from - 500, 4);
     buffer.load(page);
-    expect(buffer.buckets(from - 10_000, from + 10_000)[1]).toEqual(page.buckets[1]);
+    expect(buffer.buckets(from - 10_000, from + 10_000)).toEqual([
+      ...page.buckets,
+      { time: from, min: 5, max: 5, avg: 5, count: 1 },
+    ]);
   });
 
   test('a late reading widens its bucket, or makes the one that was missing', () => {
