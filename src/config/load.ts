@@ -112,9 +112,9 @@ function isTree(value: unknown): value is Tree {
 
 function merge(into: Tree, from: Tree): void {
   for (const [key, value] of Object.entries(from)) {
-    const below = into[key];
+    const below = own(into, key);
     if (isTree(below) && isTree(value)) merge(below, value);
-    else into[key] = value;
+    else set(into, key, value);
   }
 }
 
@@ -123,12 +123,21 @@ function put(tree: Tree, path: string, value: unknown): void {
   const last = keys.pop() ?? '';
   let at = tree;
   for (const key of keys) {
-    const below = at[key];
+    const below = own(at, key);
     const next: Tree = isTree(below) ? below : {};
-    at[key] = next;
+    set(at, key, next);
     at = next;
   }
-  at[last] = value;
+  set(at, last, value);
+}
+
+// Also `__proto__` is an option like any other here: an unknown one, to be reported.
+function own(tree: Tree, key: string): unknown {
+  return Object.hasOwn(tree, key) ? tree[key] : undefined;
+}
+
+function set(tree: Tree, key: string, value: unknown): void {
+  Object.defineProperty(tree, key, { value, enumerable: true, writable: true, configurable: true });
 }
 
 function leaves(tree: Tree, above = ''): string[] {

@@ -24,19 +24,26 @@ const bytes = z.union([z.string(), z.number()]).transform((text, context) => {
   return Math.round(Number(match[1]) * sizes[(match[2] ?? '').toLowerCase()]);
 });
 
-const port = z.coerce.number().int().min(0).max(65_535);
-const count = z.coerce.number().int().min(1);
-const list = z.union([
-  z.array(z.string()),
-  z.string().transform((text) =>
-    text
-      .split(',')
-      .map((part) => part.trim())
-      .filter(Boolean),
-  ),
-]);
-const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
-const url = z.union([z.literal(''), z.url({ protocol: /^https?$/ })]);
+/** A whole number, as text where it comes from the environment; nothing else is taken for one, least of all nothing. */
+const whole = z.union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error: 'must be a whole number' });
+const port = whole.pipe(z.number().int().min(0).max(65_535));
+const count = whole.pipe(z.number().int().min(1));
+const list = z.union(
+  [
+    z.array(z.string()),
+    z.string().transform((text) =>
+      text
+        .split(',')
+        .map((part) => part.trim())
+        .filter(Boolean),
+    ),
+  ],
+  { error: 'must be a list of texts, or one text with commas' },
+);
+const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')], {
+  error: 'must be true or false',
+});
+const url = z.union([z.literal(''), z.url({ protocol: /^https?$/ })], { error: 'must be an http or https URL, or ""' });
 
 /** Every option there is; `config/default.yaml` gives each its default and a sentence. */
 export const configSchema = z.strictObject({
