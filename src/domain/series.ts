@@ -19,8 +19,9 @@ export function isDeviceId(text: string): boolean {
   return devicePattern.test(text);
 }
 
+/** `__proto__` is no name: as a member of a JSON object it would vanish, or worse. */
 export function isMetricName(text: string): boolean {
-  return metricPattern.test(text);
+  return metricPattern.test(text) && text !== '__proto__';
 }
 
 /** For error messages: what a device id must look like. */
