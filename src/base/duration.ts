@@ -27,6 +27,7 @@ export function parseDuration(text: string): Duration {
   for (const [, amount, , unit] of text.matchAll(/(\d+(\.\d+)?)(ms|s|m|h|d|w)/g)) {
     total += Number(amount) * (unitMs[unit ?? ''] ?? Number.NaN);
   }
+  if (!Number.isFinite(total)) throw new RejectedError('duration_invalid', 'the duration is beyond all bounds');
   return total;
 }
 
