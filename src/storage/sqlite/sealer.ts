@@ -1,4 +1,5 @@
 import { valueKind } from '../../domain/reading.ts';
+import { chunkCountMax } from './chunk-codec-bytes.ts';
 import { packChunk } from './chunk-rows.ts';
 import type { Database } from './database.ts';
 import { Statements } from './database.ts';
@@ -81,7 +82,7 @@ export class Sealer {
     while (batch.length < this.#due.length && (chunks === 0 || chunks < chunksMax)) {
       const series = this.#due[batch.length];
       batch.push(series);
-      chunks += Math.ceil(series.head.count / this.#sealCount);
+      chunks += this.#piecesOf(series.head.count);
     }
     const sealed = this.#transaction.run(() => this.#seal(batch));
     this.#due = this.#due.slice(batch.length);
@@ -133,13 +134,18 @@ export class Sealer {
 
   /** Writes rows `begin` to `end` of the head as chunks of about equal size, numbered from `number`; returns how many. */
   #writeChunks(series: SeriesState, begin: number, end: number, isLate: boolean, number: number): number {
-    const pieces = Math.ceil((end - begin) / this.#sealCount);
+    const pieces = this.#piecesOf(end - begin);
     for (let piece = 0; piece < pieces; piece++) {
       const from = begin + Math.floor(((end - begin) * piece) / pieces);
       const to = begin + Math.floor(((end - begin) * (piece + 1)) / pieces);
       this.#writeChunk(series, number + piece, isLate, series.head, from, to);
     }
     return pieces;
+  }
+
+  /** A head that waited its turn is a little over full; that is still one chunk, and not two halves. */
+  #piecesOf(count: number): number {
+    return Math.max(Math.ceil(count / chunkCountMax), Math.round(count / this.#sealCount), Math.min(count, 1));
   }
 
   #writeChunk(series: SeriesState, number: number, isLate: boolean, head: Head, from: number, to: number): void {
