@@ -1,4 +1,4 @@
-import { RejectedError, TransientError, type Fault } from '../base/errors.ts';
+import { type Fault, InvariantError, RejectedError, TransientError } from '../base/errors.ts';
 import { decodeAttributes, decodeStatus } from '../decode/attributes.ts';
 import { decodeBare } from '../decode/bare.ts';
 import { type DecodedReading, decodeTelemetry } from '../decode/native.ts';
@@ -40,8 +40,8 @@ const overheadBytes = 256;
 /** Where messages become entries: decoded, judged by the clock, given their series, counted. */
 export class Intake {
   readonly #parts: IntakeParts;
-  /** The last time of receipt used for a device that sends none, so that two messages in one millisecond stay two. */
-  readonly #stamps = new Map<string, number>();
+  /** By series: the last time of receipt given to a reading without a time, so that two in one millisecond stay two. */
+  readonly #stamps = new Map<number, number>();
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
@@ -79,21 +79,21 @@ export class Intake {
     format: 'json' | 'ndjson',
     options: { readonly partial: boolean },
   ): Promise<PostOutcome> {
-    const { ledger, window } = this.#parts;
+    const { ledger, registry, window } = this.#parts;
     ledger.messages.received++;
     if (!window.open) {
       ledger.messages.shed++;
       throw new TransientError('the gateway is overloaded; try again');
     }
-    const decoded = this.#refusing(() => this.#decodePost(body, format, options.partial));
+    const decoded = this.#refusing(() => registry.whole(() => this.#decodePost(body, format, options.partial)));
     const outcome = await new Promise<Outcome>((settle) =>
       this.#submit({ ...decoded, bytes: body.length + overheadBytes }, settle),
     );
-    if (outcome.kind !== 'committed') {
-      ledger.messages.shed++;
-      throw outcome.kind === 'failed'
-        ? outcome.error
-        : new RejectedError(outcome.code, 'the readings cannot be stored');
+    if (outcome.kind === 'quarantined') throw new InvariantError('the body of a request went to the quarantine');
+    if (outcome.kind === 'failed') {
+      if (outcome.error instanceof RejectedError) ledger.refuse(outcome.error.code);
+      else ledger.messages.shed++;
+      throw outcome.error;
     }
     ledger.messages.accepted++;
     return { ...outcome, refused: decoded.faults };
@@ -137,10 +137,15 @@ export class Intake {
   /** Times and series for the readings of one device's message. */
   #place(device: string, decoded: readonly DecodedReading[], receivedAt: number): Decoded {
     const correction = this.#correction(decoded, receivedAt);
-    const stamp = decoded.some((reading) => reading.time === null) ? this.#stamp(device, receivedAt) : receivedAt;
+    const { registry } = this.#parts;
+    const assigned = registry.whole(() => decoded.map(({ metric }) => registry.assign(device, metric)));
+    const timeless = decoded.some((reading) => reading.time === null)
+      ? assigned.filter((_, index) => decoded[index].time === null)
+      : [];
+    const stamp = this.#stamp(timeless, receivedAt);
     const readings = decoded.map(
-      ({ metric, time, value }): EntryReading => ({
-        series: this.#parts.registry.assign(device, metric),
+      ({ time, value }, index): EntryReading => ({
+        series: assigned[index],
         time: time === null ? stamp : time - correction,
         value,
       }),
@@ -170,9 +175,11 @@ export class Intake {
     return correction;
   }
 
-  #stamp(device: string, receivedAt: number): number {
-    const stamp = Math.max(receivedAt, (this.#stamps.get(device) ?? 0) + 1);
-    this.#stamps.set(device, stamp);
+  /** One time of receipt for these series, later than any that one of them was given before. */
+  #stamp(series: readonly number[], receivedAt: number): number {
+    let stamp = receivedAt;
+    for (const id of series) stamp = Math.max(stamp, (this.#stamps.get(id) ?? 0) + 1);
+    for (const id of series) this.#stamps.set(id, stamp);
     return stamp;
   }
 
@@ -255,7 +262,7 @@ export class Intake {
 
   #placePosted({ device, metric, time, value }: PostedReading, correction: number, receivedAt: number): EntryReading {
     const series = this.#parts.registry.assign(device, metric);
-    return { series, time: time === null ? this.#stamp(`${device} ${metric}`, receivedAt) : time - correction, value };
+    return { series, time: time === null ? this.#stamp([series], receivedAt) : time - correction, value };
   }
 
   #refusing<T>(decode: () => T): T {

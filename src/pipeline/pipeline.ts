@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../base/clock.ts';
-import { messageOf, TransientError } from '../base/errors.ts';
+import { messageOf, RejectedError, TransientError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Commit, CommitResult } from '../domain/commit.ts';
 import { type Batch, type BatchParts, buildBatch, committedBatch, outcomes, readingsOf } from './batch.ts';
@@ -27,6 +27,8 @@ export interface PipelineParts {
   readonly fatal: (error: unknown) => void;
 }
 
+type Attempted = Pick<Batch, 'commit' | 'draft'>;
+
 const retryFirstMs = 250;
 const retryLastMs = 10_000;
 
@@ -47,6 +49,10 @@ export class Pipeline {
   #healthy = true;
   #retryMs = retryFirstMs;
   #deadline: Timer | undefined;
+  /** Set while nothing is committed until the store is asked again. */
+  #probe: Timer | undefined;
+  /** A commit that may be on disk or not, because the store could not be opened again since. */
+  #unresolved: Attempted | undefined;
   #idle: (() => void)[] = [];
 
   constructor(parts: PipelineParts) {
@@ -95,6 +101,8 @@ export class Pipeline {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#deadline?.cancel();
+    this.#probe?.cancel();
+    this.#probe = undefined;
     if (!this.#running && this.#queue.length === 0) return;
     await new Promise<void>((resolve) => {
       this.#idle.push(resolve);
@@ -104,7 +112,7 @@ export class Pipeline {
 
   /** The end of the current turn of the event loop: everything that the sockets hold ready joins the batch. */
   #schedule(): void {
-    if (this.#running || this.#scheduled) return;
+    if (this.#running || this.#scheduled || this.#probe) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -113,13 +121,15 @@ export class Pipeline {
         .catch((error: unknown) => this.#parts.fatal(error))
         .finally(() => {
           this.#running = false;
-          for (const resolve of this.#idle.splice(0)) resolve();
+          // Something may have been submitted between the last look at the queue and this turn.
+          if (this.#queue.length > 0) this.#schedule();
+          if (!this.#scheduled) for (const resolve of this.#idle.splice(0)) resolve();
         });
     });
   }
 
   async #drain(): Promise<void> {
-    while (this.#queue.length > 0) {
+    while (this.#queue.length > 0 && !this.#probe) {
       const entries = this.#queue;
       this.#queue = [];
       await this.#commit(entries);
@@ -128,6 +138,10 @@ export class Pipeline {
   }
 
   async #commit(entries: readonly Entry[]): Promise<void> {
+    if (this.#unresolved && !(await this.#resolve(this.#unresolved))) {
+      this.#giveBack(entries, new Error('the store cannot be opened'));
+      return;
+    }
     const { commit, draft, isEmpty } = buildBatch(entries, this.#batchParts());
     if (isEmpty && this.#healthy) {
       draft.apply();
@@ -142,7 +156,10 @@ export class Pipeline {
       await this.#failed(entries, { commit, draft }, error);
       return;
     }
-    const durationMs = this.#parts.clock.monotonic() - began;
+    this.#succeeded(entries, { commit, draft }, result, this.#parts.clock.monotonic() - began);
+  }
+
+  #succeeded(entries: readonly Entry[], { commit, draft }: Attempted, result: CommitResult, durationMs: number): void {
     this.#seq = result.seq;
     this.#parts.registry.persisted(commit.newSeries);
     this.#parts.ledger.commits++;
@@ -177,7 +194,7 @@ export class Pipeline {
     for (const listener of this.#listeners) listener({ commit: committed, batch, deliveries, durationMs });
   }
 
-  async #failed(entries: readonly Entry[], attempted: Pick<Batch, 'commit' | 'draft'>, error: unknown): Promise<void> {
+  async #failed(entries: readonly Entry[], attempted: Attempted, error: unknown): Promise<void> {
     this.#parts.ledger.commitFailures++;
     switch (this.#parts.classify(error)) {
       case 'refused':
@@ -195,13 +212,17 @@ export class Pipeline {
   async #isolatePoison(entries: readonly Entry[], error: unknown): Promise<void> {
     if (entries.length > 1) {
       const middle = entries.length >> 1;
+      // Back to the head of the queue, so that nothing overtakes it should the first half have to wait.
+      this.#queue.unshift(...entries.slice(middle));
       await this.#commit(entries.slice(0, middle));
-      await this.#commit(entries.slice(middle));
       return;
     }
     const [poison] = entries;
     if (!poison?.message) {
-      this.#giveBack(entries, error);
+      // A request is answered; what is our own and must not be lost is tried again.
+      if (poison && (poison.bytes > 0 || poison.attempt))
+        poison.settle({ kind: 'failed', error: refusedByStore(error) });
+      else this.#giveBack(entries, error);
       return;
     }
     this.#parts.log.error(
@@ -227,54 +248,70 @@ export class Pipeline {
   }
 
   /** COMMIT itself failed: only what the reopened store says is true. */
-  async #resolveUnknown(
-    entries: readonly Entry[],
-    { commit, draft }: Pick<Batch, 'commit' | 'draft'>,
-    error: unknown,
-  ): Promise<void> {
+  async #resolveUnknown(entries: readonly Entry[], attempted: Attempted, error: unknown): Promise<void> {
     this.#parts.log.error(
-      { seq: commit.seq, error: messageOf(error) },
+      { seq: attempted.commit.seq, error: messageOf(error) },
       'the outcome of a commit is unknown; the store is opened again',
     );
+    // The engine has the arrays of the failed call; the entries still know what was in them.
+    const readings = readingsOf(entries);
     let newest: number;
     try {
       newest = await this.#parts.reopen();
     } catch (reopenError) {
+      this.#unresolved = { ...attempted, commit: { ...attempted.commit, readings } };
       this.#giveBack(entries, reopenError);
       return;
     }
     this.#seq = newest;
-    if (newest < commit.seq) {
-      this.#giveBack(entries, error);
-      return;
+    if (newest < attempted.commit.seq) this.#giveBack(entries, error);
+    else this.#succeeded(entries, attempted, { seq: newest, readings, dispositions: null }, 0);
+  }
+
+  /**
+   * The senders of this commit were told that it failed, and the store could not say more. Now it can: was it written,
+   * then everybody inside hears of it before anything else is committed. False when the store is still closed.
+   */
+  async #resolve(unresolved: Attempted): Promise<boolean> {
+    let newest: number;
+    try {
+      newest = await this.#parts.reopen();
+    } catch (error) {
+      this.#parts.log.error({ seq: unresolved.commit.seq, error: messageOf(error) }, 'the store cannot be opened');
+      return false;
     }
-    this.#parts.registry.persisted(commit.newSeries);
-    this.#parts.ledger.commits++;
-    draft.apply();
-    this.#settle(entries, { seq: newest, dispositions: null });
-    // The engine has the arrays of the failed call; the entries still know what was in them.
-    this.#tell(commit, { seq: newest, readings: readingsOf(entries), dispositions: null }, 0);
+    this.#unresolved = undefined;
+    this.#seq = newest;
+    const { commit } = unresolved;
+    if (newest >= commit.seq) {
+      this.#succeeded([], unresolved, { seq: newest, readings: commit.readings, dispositions: null }, 0);
+    }
+    return true;
   }
 
   /** Nothing was written. Senders get their messages back, unacknowledged; what is our own is tried again. */
   #giveBack(entries: readonly Entry[], error: unknown): void {
     const failure = new TransientError(`storage is not available: ${messageOf(error)}`, { cause: error });
     const all = [...entries, ...this.#queue];
-    this.#queue = all.filter((kept) => kept.rules !== null || kept.removedWebhooks.length > 0);
+    this.#queue = this.#stopping ? [] : all.filter(isOurOwn);
+    const kept = new Set(this.#queue);
     this.#turnHealth(false);
     this.#parts.log.error(
       { entries: all.length, error: messageOf(error), retryMs: this.#retryMs },
       'a commit failed; messages were given back unacknowledged',
     );
+    this.#probeLater();
     for (const given of all) {
-      if (!this.#queue.includes(given)) given.settle({ kind: 'failed', error: failure });
+      if (!kept.has(given)) given.settle({ kind: 'failed', error: failure });
     }
-    const kept = this.#queue;
-    this.#queue = [];
-    // The probe carries what was kept; an empty commit is as good a question to the disk as any.
-    const probe = entry({ receivedAt: this.#parts.receiptClock.now(), settle: () => {} });
-    this.#parts.clock.after(this.#retryMs, () => {
-      this.#queue.unshift(...kept, probe);
+  }
+
+  /** Asks the disk again with what was kept; an empty commit is as good a question as any. */
+  #probeLater(): void {
+    if (this.#probe || this.#stopping) return;
+    this.#probe = this.#parts.clock.after(this.#retryMs, () => {
+      this.#probe = undefined;
+      this.#queue.push(entry({ receivedAt: this.#parts.receiptClock.now(), settle: () => {} }));
       this.#schedule();
     });
     this.#retryMs = Math.min(this.#retryMs * 2, retryLastMs);
@@ -292,9 +329,19 @@ export class Pipeline {
   #setDeadline(): void {
     this.#deadline?.cancel();
     const deadline = this.#parts.judge.nextDeadline();
-    if (deadline === null || this.#stopping) return;
+    // While storage is unavailable the next probe sees to what is due.
+    if (deadline === null || this.#stopping || this.#probe) return;
     this.#deadline = this.#parts.clock.after(deadline - this.#parts.receiptClock.now(), () => {
       this.submit(entry({ receivedAt: this.#parts.receiptClock.now(), settle: () => {} }));
     });
   }
+}
+
+/** What people decided: nobody sends it again, so it waits for the disk. */
+function isOurOwn(waiting: Entry): boolean {
+  return waiting.rules !== null || waiting.removedWebhooks.length > 0;
+}
+
+function refusedByStore(cause: unknown): RejectedError {
+  return new RejectedError('message_poisonous', 'the storage engine refused it', { cause });
 }

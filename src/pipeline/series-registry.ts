@@ -82,6 +82,17 @@ export class SeriesRegistry implements SeriesDirectory {
     return id;
   }
 
+  /** Runs `assign` for one message: should it throw, the numbers that were given out meanwhile never were. */
+  whole<T>(assign: () => T): T {
+    const before = this.#series.length;
+    try {
+      return assign();
+    } catch (error) {
+      for (const series of this.#series.splice(before)) if (series) this.#forget(series);
+      throw error;
+    }
+  }
+
   /** What the next commit must carry. */
   unpersisted(): readonly Series[] {
     const series: Series[] = [];
@@ -92,6 +103,12 @@ export class SeriesRegistry implements SeriesDirectory {
   /** The commit that carried `series` is on disk. */
   persisted(series: readonly Series[]): void {
     this.#persisted = Math.max(this.#persisted, series.at(-1)?.id ?? 0);
+  }
+
+  #forget({ device, metric }: Series): void {
+    const metrics = this.#byDevice.get(device);
+    metrics?.delete(metric);
+    if (metrics?.size === 0) this.#byDevice.delete(device);
   }
 
   #put(series: Series): void {
