@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { threadSources } from './thread-source.ts';
 import type { Call, Failure, Response, WorkerSetup } from './worker-messages.ts';
 
 /** A question that its thread could not answer. */
@@ -30,8 +31,9 @@ export class WorkerLink<Table extends { [Name in keyof Table]: Call }> {
 
   /** `onGone` is called once when the thread ends without having been asked to. */
   constructor(setup: WorkerSetup, onGone: (error: Error) => void) {
-    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      workerData: setup,
+    const entry = new URL('./worker.ts', import.meta.url);
+    this.#worker = new Worker(new URL('./worker-boot.js', import.meta.url), {
+      workerData: { ...setup, entry: entry.href, sources: threadSources(entry) },
       name: `storage ${setup.role}`,
     });
     this.#worker.unref();
