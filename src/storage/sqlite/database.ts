@@ -50,11 +50,16 @@ export class Database {
     return this.#checkpoint('PASSIVE');
   }
 
+  /** As `checkpoint`, and waits for the readers of old snapshots, so that the next write surely begins the log anew. */
+  checkpointAndWait(): { readonly frames: number; readonly copied: number } {
+    return this.#checkpoint('RESTART');
+  }
+
   close(): void {
     if (this.#inner.isOpen) this.#inner.close();
   }
 
-  #checkpoint(mode: 'NOOP' | 'PASSIVE'): { frames: number; copied: number } {
+  #checkpoint(mode: 'NOOP' | 'PASSIVE' | 'RESTART'): { frames: number; copied: number } {
     const row = this.#statements.get(`PRAGMA wal_checkpoint(${mode})`).get();
     return { frames: numberIn(row, 1), copied: numberIn(row, 2) };
   }

@@ -11,11 +11,13 @@ export interface Stretch {
 }
 
 const capacityMin = 8;
+/** Readings up to which capacity doubles; from there it grows by a quarter. */
+const doublingMax = 1_024;
 const empty = new Float64Array(0);
 
 /**
  * The newest readings of one series, not yet sealed: columns in memory, each time once, in order of time. What is here
- * is in the commit log as well; the head grows by doubling and gives its memory back when it is cleared.
+ * is in the commit log as well; the head grows with what it holds and gives its memory back when it is cleared.
  */
 export class Head {
   count = 0;
@@ -97,7 +99,9 @@ export class Head {
   }
 
   #grow(): void {
-    const capacity = Math.max(this.times.length * 2, capacityMin);
+    const { length } = this.times;
+    // A head that is a little over full, because sealing is behind, shall not take twice the memory.
+    const capacity = length < doublingMax ? Math.max(length * 2, capacityMin) : length + (length >> 2);
     const times = new Float64Array(capacity);
     const values = new Float64Array(capacity);
     times.set(this.times);

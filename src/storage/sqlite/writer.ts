@@ -21,6 +21,8 @@ import type { WriterState } from './writer-state.ts';
 
 /** Log that a start after a kill reads at most, about: some five million readings, a second's work. */
 const replayBytesMax = 64 << 20;
+/** Frames (4 KB) of write-ahead log beyond which a reader is waited for. */
+const framesMax = 4_096;
 /** Nobody waits for a commit while the store closes. */
 const closingChunksPerStep = 256;
 
@@ -127,9 +129,14 @@ export class Writer {
     return frames - copied;
   }
 
-  /** Copies the end of the write-ahead log, so that the next commit begins it anew. */
+  /**
+   * Copies the end of the write-ahead log, so that the next commit begins it anew, unless a reader still looks at an
+   * older part. Should that have happened too often, it waits for that reader: new ones no longer need the log once all
+   * of it is copied, so this is never longer than one page of output.
+   */
   checkpoint(): void {
-    this.#database.checkpoint();
+    const { frames } = this.#database.checkpoint();
+    if (frames >= framesMax) this.#database.checkpointAndWait();
   }
 
   /**
