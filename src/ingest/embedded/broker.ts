@@ -74,6 +74,9 @@ export class EmbeddedBroker {
   #server: Server | undefined;
   #watch: Timer | undefined;
   #held = false;
+  #stopping = false;
+  /** Clients whose end has been counted; aedes reports one error for every message that was under way. */
+  readonly #ended = new WeakSet<Client>();
   /** Monotonic ms before which nobody is let in; Infinity while storage is unavailable. */
   #admitFrom = 0;
   #refusedConnects = 0;
@@ -87,6 +90,7 @@ export class EmbeddedBroker {
 
   /** Begins to listen. Rejects with the error of the socket, EADDRINUSE for example. */
   async start(): Promise<void> {
+    this.#stopping = false;
     const aedes = await Aedes.createBroker({
       connectTimeout: 10_000,
       drainTimeout: this.#options.drainTimeout,
@@ -118,13 +122,20 @@ export class EmbeddedBroker {
       aedes.handle(connection);
     });
     this.#server = server;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(this.#options.port, this.#options.host, () => {
-        server.off('error', reject);
-        resolve();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(this.#options.port, this.#options.host, () => {
+          server.off('error', reject);
+          resolve();
+        });
       });
-    });
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    // Out of file descriptors, for example: this connection is lost, the others go on.
+    server.on('error', (error) => this.#parts.log.warn({ error: messageOf(error) }, 'a connection was not accepted'));
     this.#watchStalls();
   }
 
@@ -144,7 +155,8 @@ export class EmbeddedBroker {
 
   /** The in-flight window is full (`false`) or has room again (`true`). */
   windowChanged(open: boolean): void {
-    this.#held = !open;
+    // A broker that stops reads nothing more, though the window may open as its receipts settle.
+    this.#held = !open || this.#stopping;
     for (const connection of this.#connections) connection.hold(this.#held);
   }
 
@@ -155,6 +167,7 @@ export class EmbeddedBroker {
 
   /** Stops reading, waits a moment for open receipts, then closes every connection. May come twice, or before `start`. */
   async stop(): Promise<void> {
+    this.#stopping = true;
     this.#watch?.cancel();
     const server = this.#server;
     const aedes = this.#aedes;
@@ -167,6 +180,8 @@ export class EmbeddedBroker {
     while ([...this.#waiting.values()].some(({ count }) => count > 0) && this.#parts.clock.monotonic() < deadline) {
       await this.#parts.clock.sleep(5);
     }
+    // What was answered just now still leaves: aedes writes at the end of the turn, and closing throws away the rest.
+    await new Promise((resolve) => setImmediate(resolve));
     await new Promise<void>((resolve) => aedes.close(resolve));
     for (const connection of this.#connections) connection.destroy();
     await closed;
@@ -242,7 +257,8 @@ export class EmbeddedBroker {
   /** A receipt that the stall watch knows of. */
   #tracked(client: Client | null, done: (error?: Error | null) => void): Receipt {
     const connection = client?.conn;
-    if (!(connection instanceof GuardedConnection)) return (failure) => done(failure ?? null);
+    // A will comes when its client is gone: there is nobody to answer, and nobody to close should it take long.
+    if (!(connection instanceof GuardedConnection) || client?.closed) return (failure) => done(failure ?? null);
     const { clock } = this.#parts;
     let waiting = this.#waiting.get(connection);
     if (!waiting) {
@@ -269,6 +285,7 @@ export class EmbeddedBroker {
           { remote: connection.remoteAddress, receipts: waiting.count },
           'a connection was closed: its messages were not committed in time',
         );
+        this.#waiting.delete(connection);
         connection.destroy();
       }
       this.#watchStalls();
@@ -276,6 +293,8 @@ export class EmbeddedBroker {
   }
 
   #cut(client: Client, error: Error): void {
+    if (this.#ended.has(client)) return;
+    this.#ended.add(client);
     this.#cutConnections++;
     this.#parts.log.debug({ client: client.id, error: messageOf(error) }, 'an MQTT connection ended with an error');
   }
