@@ -9,7 +9,7 @@ import type { Engine } from '../../src/history/engine.ts';
 import { createSqliteEngine } from '../../src/storage/sqlite/engine.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import type { Row } from '../support/storage-commits.ts';
-import { allReadings, commitOf, newSeries } from '../support/storage-commits.ts';
+import { allReadings, commitOf, newSeries, untilStats } from '../support/storage-commits.ts';
 import { LoadModel } from '../support/storage-load.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -58,6 +58,37 @@ describe('a commit that fails leaves the store as it was', () => {
     other.exec('ROLLBACK');
     other.close();
     await engine.commit(commitOf(1, rowsFrom(0, 10), { newSeries: newSeries(1) }));
+    expect(await allReadings(engine, 1)).toHaveLength(10);
+  });
+});
+
+describe('sealing that fails', () => {
+  it('is told, loses nothing, and succeeds when its cause has passed', async () => {
+    const warnings: string[] = [];
+    const clock = new FakeClock();
+    engine = createSqliteEngine({
+      dir: folder.path,
+      clock,
+      log: { ...silentLog, warn: (fields, message) => void warnings.push(`${message}: ${JSON.stringify(fields)}`) },
+      busyTimeoutMs: 1,
+      sealAfterMs: 1_000,
+    });
+    await engine.open();
+    await engine.commit(commitOf(1, rowsFrom(0, 10), { newSeries: newSeries(1) }));
+    const other = new DatabaseSync(join(folder.path, 'pulsegate.db'));
+    other.exec('BEGIN IMMEDIATE');
+    // The tick after the one in which sealing failed tells.
+    while (warnings.length === 0) {
+      clock.advance(5_000);
+      await engine.reader.stats();
+    }
+    expect(warnings[0]).toMatch(/^sealing or trimming failed.*locked/);
+    expect(await engine.reader.stats()).toMatchObject({ headReadings: 10, chunks: 0 });
+    expect(await allReadings(engine, 1)).toHaveLength(10);
+    other.exec('ROLLBACK');
+    other.close();
+    clock.advance(5_000);
+    await untilStats(engine, ({ headReadings }) => headReadings === 0);
     expect(await allReadings(engine, 1)).toHaveLength(10);
   });
 });

@@ -1,5 +1,4 @@
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
-import type { Value } from '../../domain/reading.ts';
 import { messageOf } from '../../base/errors.ts';
 import { chunkCountMax } from './chunk-codec-bytes.ts';
 import { decodeChunk, encodeChunk } from './chunk-codec.ts';
@@ -104,9 +103,4 @@ function owned(column: Float64Array): Float64Array<ArrayBuffer> {
   return column.buffer instanceof ArrayBuffer
     ? new Float64Array(column.buffer, column.byteOffset, column.length)
     : column.slice();
-}
-
-/** Whether `value` is one that summaries count as a number: booleans count as 0 and 1, texts not at all. */
-export function numberOf(value: Value): number | null {
-  return typeof value === 'string' ? null : Number(value);
 }

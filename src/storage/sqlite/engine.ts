@@ -182,6 +182,12 @@ class SqliteEngine implements Engine {
     const run = async (): Promise<void> => {
       const answer = await this.#threads?.writer.ask('tick', { now });
       const frames = answer?.uncopiedFrames ?? 0;
+      if (answer?.workFailure) {
+        this.#options.log.warn(
+          { error: answer.workFailure },
+          'sealing or trimming failed; nothing is lost, it is tried again',
+        );
+      }
       const isLongAgo = now - this.#checkpointedAt >= checkpointAfterMs;
       if (frames >= checkpointFrames || (frames > 0 && isLongAgo)) this.#checkpoint();
     };

@@ -40,11 +40,6 @@ export class StorageTransaction {
     this.#rollback = database.prepare('ROLLBACK');
   }
 
-  /** Whether a COMMIT failed in a way that only a reopen clears up. */
-  get isUncertain(): boolean {
-    return this.#isUncertain;
-  }
-
   /** Throws `TransactionError`. */
   run<T>(write: () => T): T {
     if (this.#isUncertain) {

@@ -2,7 +2,7 @@
 import { registerHooks } from 'node:module';
 import { workerData } from 'node:worker_threads';
 
-const { entry, sources } = workerData;
+const { sources } = workerData;
 
 registerHooks({
   load(url, context, nextLoad) {
@@ -11,4 +11,4 @@ registerHooks({
   },
 });
 
-await import(entry);
+await import('./worker.ts');

@@ -31,9 +31,8 @@ export class WorkerLink<Table extends { [Name in keyof Table]: Call }> {
 
   /** `onGone` is called once when the thread ends without having been asked to. */
   constructor(setup: WorkerSetup, onGone: (error: Error) => void) {
-    const entry = new URL('./worker.ts', import.meta.url);
     this.#worker = new Worker(new URL('./worker-boot.js', import.meta.url), {
-      workerData: { ...setup, entry: entry.href, sources: threadSources(entry) },
+      workerData: { ...setup, sources: threadSources(new URL('./worker.ts', import.meta.url)) },
       name: `storage ${setup.role}`,
       // Columns live outside the heap; a small nursery costs no speed and spares the memory of three large ones.
       resourceLimits: { maxYoungGenerationSizeMb: 16 },

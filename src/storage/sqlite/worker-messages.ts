@@ -36,7 +36,11 @@ export interface WriterCalls {
   };
   commit: { question: { readonly commit: Commit; readonly now: number }; answer: CommitAnswer };
   slice: { question: SliceQuery; answer: Slice };
-  tick: { question: { readonly now: number }; answer: { readonly uncopiedFrames: number } };
+  tick: {
+    question: { readonly now: number };
+    /** `workFailure`: why sealing or trimming failed since the last tick, or null. */
+    answer: { readonly uncopiedFrames: number; readonly workFailure: string | null };
+  };
   /** Finishes a checkpoint that the maintenance worker has nearly completed. */
   checkpoint: { question: null; answer: null };
   stats: { question: null; answer: WriterStats };

@@ -20,6 +20,7 @@ export function writerRole(path: string): Role {
   let sealCount = 0;
   /** Work that failed waits for the next commit or tick, rather than spin. */
   let isWorkBlocked = false;
+  let workFailure: string | null = null;
 
   const opened = (): Writer => {
     if (!writer) throw new InvariantError('the writer is not open');
@@ -61,7 +62,9 @@ export function writerRole(path: string): Role {
     tick({ now }) {
       isWorkBlocked = false;
       opened().tick(now);
-      return { answer: { uncopiedFrames: opened().uncopiedFrames() } };
+      const answer = { uncopiedFrames: opened().uncopiedFrames(), workFailure };
+      workFailure = null;
+      return { answer };
     },
     checkpoint() {
       opened().checkpoint();
@@ -110,6 +113,7 @@ export function writerRole(path: string): Role {
       } catch (error) {
         if (!(error instanceof TransactionError)) throw error;
         isWorkBlocked = true;
+        workFailure = error.message;
         return false;
       }
     },
