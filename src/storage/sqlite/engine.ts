@@ -9,7 +9,9 @@ import type { Commit, CommitResult } from '../../domain/commit.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
 import type { Engine, Recovered } from '../../history/engine.ts';
 import { CommitFailedError, EngineOpenError } from '../../history/engine.ts';
-import type { HistoryReader } from '../../history/reader.ts';
+import type { HistoryReader, Sample } from '../../history/reader.ts';
+import type { Stretch } from './head.ts';
+import { valueIn } from './head.ts';
 import { CallFailedError, WorkerLink } from './worker-link.ts';
 import type { MaintenanceCalls, ReaderCalls, WriterCalls } from './worker-messages.ts';
 import type { Slice, SliceQuery } from './writer.ts';
@@ -225,7 +227,7 @@ class SqliteEngine implements Engine {
     const slice = (query: SliceQuery): Promise<Slice> => this.#opened().writer.ask('slice', query);
     return {
       // The head first, the snapshot second: the other way round, a head sealed in between would be in neither.
-      readings: async (query) => reader().ask('readings', { query, slice: await slice(query) }),
+      readings: async (query) => samplesOf(await reader().ask('readings', { query, slice: await slice(query) })),
       buckets: async (query) => {
         const { series, from, to } = query;
         const head = await slice({ series, from, to, order: 'asc', limit: Number.MAX_SAFE_INTEGER });
@@ -265,6 +267,14 @@ function commitFailure(error: unknown, commit: Commit): unknown {
     return new CommitFailedError(message, { ...failure, readings, cause: error });
   }
   return new CommitFailedError(message, { outcome: 'unknown', reason: 'io', readings, cause: error });
+}
+
+/** Objects are made here and not before: as columns, a page crosses threads without being copied. */
+function samplesOf(stretch: Stretch): Sample[] {
+  return Array.from({ length: stretch.count }, (_, row) => ({
+    time: stretch.times[row],
+    value: valueIn(stretch, row),
+  }));
 }
 
 /** The buffers under the columns, each once. */

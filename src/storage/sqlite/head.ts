@@ -116,6 +116,12 @@ export class Head {
   }
 }
 
+/** The buffers under a stretch, which may go to another thread without being copied. */
+export function buffersOf(stretch: Stretch): ArrayBuffer[] {
+  const { times, values, kinds } = stretch;
+  return kinds ? [times.buffer, values.buffer, kinds.buffer] : [times.buffer, values.buffer];
+}
+
 /** The value of row `index` of a stretch or head. */
 export function valueIn(stretch: Stretch, index: number): Value {
   const value = stretch.values[index];

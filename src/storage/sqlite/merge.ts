@@ -1,3 +1,4 @@
+import { valueKind } from '../../domain/reading.ts';
 import type { Stretch } from './head.ts';
 import { firstAtOrAfter } from './head.ts';
 
@@ -27,6 +28,27 @@ export function mergeStretches(stretches: readonly Stretch[], from: number, to: 
   }
   const layer = layers[0] ?? emptyLayer;
   return { ...layer, count: layer.times.length, stretches };
+}
+
+/** Rows `begin` to `end` (excluded) of merged readings with arrays of their own; backwards when `isReversed`. */
+export function stretchOf(merged: MergedRows, begin: number, end: number, isReversed = false): Stretch {
+  const count = end - begin;
+  const times = new Float64Array(count);
+  const values = new Float64Array(count);
+  const hasKinds = merged.stretches.some((stretch) => stretch.kinds !== null);
+  const kinds = hasKinds ? new Uint8Array(count) : null;
+  const texts: string[] = [];
+  for (let at = 0; at < count; at++) {
+    const row = isReversed ? end - 1 - at : begin + at;
+    const source = merged.stretches[merged.sources[row]];
+    const place = merged.rows[row];
+    times[at] = merged.times[row];
+    values[at] = source.values[place];
+    if (!kinds || !source.kinds) continue;
+    kinds[at] = source.kinds[place];
+    if (kinds[at] === valueKind.text) values[at] = texts.push(source.texts[source.values[place]]) - 1;
+  }
+  return { count, times, values, kinds, texts };
 }
 
 interface Layer {

@@ -5,7 +5,7 @@ import type { ChunkReader, ChunkSummary } from './chunk-reader.ts';
 import type { Stretch } from './head.ts';
 import { firstAtOrAfter, valueIn } from './head.ts';
 import type { MergedRows } from './merge.ts';
-import { mergeStretches } from './merge.ts';
+import { mergeStretches, stretchOf } from './merge.ts';
 import type { Slice } from './writer.ts';
 
 /**
@@ -26,35 +26,17 @@ export function readBuckets(chunks: ChunkReader, query: BucketsQuery, slice: Sli
     buckets.addRows(overlay, at, before);
     if (buckets.isFull) return buckets.close();
     at = firstAtOrAfter(overlay.times, overlay.count, chunk.timeMax + 1);
-    const isUntouched = at === before && chunk.timeMin >= from && chunk.timeMax < to;
-    if (!isUntouched || !buckets.addSummary(chunk)) {
-      const rows = mergeStretches([chunks.read(series, chunk.number), rowsOf(overlay, before, at)], from, to);
+    const isInside = chunk.timeMin >= from && chunk.timeMax < to;
+    if (at !== before) {
+      const rows = mergeStretches([chunks.read(series, chunk.number), stretchOf(overlay, before, at)], from, to);
       buckets.addRows(rows, 0, rows.count);
+    } else if (!isInside || !buckets.addSummary(chunk)) {
+      buckets.addStretch(chunks.read(series, chunk.number), from, to);
     }
     if (buckets.isFull) return buckets.close();
   }
   buckets.addRows(overlay, at, overlay.count);
   return buckets.close();
-}
-
-/** Rows `begin` to `end` (excluded) of merged readings as a stretch. */
-function rowsOf(merged: MergedRows, begin: number, end: number): Stretch {
-  const count = end - begin;
-  const stretch = {
-    count,
-    times: merged.times.slice(begin, end),
-    values: new Float64Array(count),
-    kinds: new Uint8Array(count),
-    texts: [] as string[],
-  };
-  for (let row = 0; row < count; row++) {
-    const source = merged.stretches[merged.sources[begin + row]];
-    const place = merged.rows[begin + row];
-    const value = valueIn(source, place);
-    stretch.kinds[row] = source.kinds?.[place] ?? 0;
-    stretch.values[row] = typeof value === 'string' ? stretch.texts.push(value) - 1 : Number(value);
-  }
-  return stretch;
 }
 
 interface OpenBucket {
@@ -92,16 +74,21 @@ class BucketList {
     for (let row = begin; row < end && !this.#isFull; row++) {
       const bucket = this.#at(merged.times[row]);
       if (!bucket) return;
-      const value = valueIn(merged.stretches[merged.sources[row]], merged.rows[row]);
-      if (bucket.count === 0) bucket.first = value;
-      bucket.last = value;
-      bucket.count++;
-      if (typeof value === 'string') continue;
-      const number = Number(value);
-      bucket.numbers++;
-      bucket.sum += number;
-      if (number < bucket.min) bucket.min = number;
-      if (number > bucket.max) bucket.max = number;
+      addValue(bucket, valueIn(merged.stretches[merged.sources[row]], merged.rows[row]));
+    }
+  }
+
+  /** Adds the readings of a stretch in `[from, to)`. */
+  addStretch(stretch: Stretch, from: number, to: number): void {
+    const end = firstAtOrAfter(stretch.times, stretch.count, to);
+    let row = firstAtOrAfter(stretch.times, stretch.count, from);
+    while (row < end) {
+      const bucket = this.#at(stretch.times[row]);
+      if (!bucket) return;
+      const next = Math.min(end, firstAtOrAfter(stretch.times, stretch.count, bucket.time + this.#width));
+      if (stretch.kinds) addValues(bucket, stretch, row, next);
+      else addNumbers(bucket, stretch.values, row, next);
+      row = next;
     }
   }
 
@@ -151,6 +138,40 @@ class BucketList {
     };
     return this.#open;
   }
+}
+
+function addValue(bucket: OpenBucket, value: Value): void {
+  if (bucket.count === 0) bucket.first = value;
+  bucket.last = value;
+  bucket.count++;
+  if (typeof value === 'string') return;
+  const number = Number(value);
+  bucket.numbers++;
+  bucket.sum += number;
+  if (number < bucket.min) bucket.min = number;
+  if (number > bucket.max) bucket.max = number;
+}
+
+function addValues(bucket: OpenBucket, stretch: Stretch, begin: number, end: number): void {
+  for (let row = begin; row < end; row++) addValue(bucket, valueIn(stretch, row));
+}
+
+/** The same for numbers only, in locals: most of the work of a long chart. */
+function addNumbers(bucket: OpenBucket, values: Float64Array, begin: number, end: number): void {
+  let { min, max, sum } = bucket;
+  for (let row = begin; row < end; row++) {
+    const value = values[row];
+    sum += value;
+    if (value < min) min = value;
+    if (value > max) max = value;
+  }
+  if (bucket.count === 0) bucket.first = values[begin];
+  bucket.last = values[end - 1];
+  bucket.count += end - begin;
+  bucket.numbers += end - begin;
+  bucket.min = min;
+  bucket.max = max;
+  bucket.sum = sum;
 }
 
 function closed(bucket: OpenBucket): Bucket {

@@ -1,15 +1,14 @@
-import type { ReadingsQuery, Sample } from '../../history/reader.ts';
+import type { ReadingsQuery } from '../../history/reader.ts';
 import type { ChunkReader, ChunkSummary } from './chunk-reader.ts';
 import type { Stretch } from './head.ts';
-import { valueIn } from './head.ts';
-import { mergeStretches } from './merge.ts';
+import { mergeStretches, stretchOf } from './merge.ts';
 import type { Slice } from './writer.ts';
 
 /**
- * One page of raw readings. Chunks are taken in the order asked for, only until they surely hold a whole page; then
+ * One page of raw readings as columns, in the order asked for. Chunks are taken in the order asked for, only until they surely hold a whole page; then
  * chunks in order, late chunks and the head are merged in the order in which they were written.
  */
-export function readReadings(chunks: ChunkReader, query: ReadingsQuery, slice: Slice): Sample[] {
+export function readReadings(chunks: ChunkReader, query: ReadingsQuery, slice: Slice): Stretch {
   const { series, order, limit } = query;
   const head = chunks.unsealed(series, slice);
   const taken = takeChunks(chunks, query, head);
@@ -17,13 +16,8 @@ export function readReadings(chunks: ChunkReader, query: ReadingsQuery, slice: S
   for (const chunk of taken.late) stretches.push(chunks.read(series, chunk.number));
   if (head) stretches.push(head);
   const merged = mergeStretches(stretches, taken.from, taken.to);
-  const samples: Sample[] = [];
   const count = Math.min(limit, merged.count);
-  for (let at = 0; at < count; at++) {
-    const row = order === 'asc' ? at : merged.count - 1 - at;
-    samples.push({ time: merged.times[row], value: valueIn(stretches[merged.sources[row]], merged.rows[row]) });
-  }
-  return samples;
+  return order === 'asc' ? stretchOf(merged, 0, count) : stretchOf(merged, merged.count - count, merged.count, true);
 }
 
 interface Taken {

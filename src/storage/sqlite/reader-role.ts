@@ -15,6 +15,7 @@ import {
   readQuarantine,
   readTransitions,
 } from './reader-rows.ts';
+import { buffersOf } from './head.ts';
 import type { Answer, Handlers, Role } from './role.ts';
 import { answerWith } from './role.ts';
 import { openForReading } from './schema.ts';
@@ -42,7 +43,10 @@ export function readerRole(path: string): Role {
       open = { database, statements: new Statements(database), chunks: new ChunkReader(database) };
       return { answer: null };
     },
-    readings: ({ query, slice }) => snapshot((_, chunks) => readReadings(chunks, query, slice)),
+    readings({ query, slice }) {
+      const { answer } = snapshot((_, chunks) => readReadings(chunks, query, slice));
+      return { answer, transfer: buffersOf(answer) };
+    },
     buckets: ({ query, slice }) => snapshot((_, chunks) => readBuckets(chunks, query, slice)),
     log(query) {
       const { answer } = snapshot((statements) => readLog(statements, query));

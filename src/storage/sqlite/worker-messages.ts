@@ -1,6 +1,7 @@
 import type { Commit, CommitResult, LogPage } from '../../domain/commit.ts';
 import type { Recovered } from '../../history/engine.ts';
-import type { Bucket, BucketsQuery, HistoryReader, ReadingsQuery, Sample } from '../../history/reader.ts';
+import type { Bucket, BucketsQuery, HistoryReader, ReadingsQuery } from '../../history/reader.ts';
+import type { Stretch } from './head.ts';
 import type { FailureOutcome, FailureReason } from './transaction.ts';
 import type { Slice, SliceQuery, WriterOptions } from './writer.ts';
 
@@ -75,7 +76,7 @@ type RowCalls = {
 
 export interface ReaderCalls extends RowCalls {
   open: { question: null; answer: null };
-  readings: { question: ReadingsQuestion; answer: readonly Sample[] };
+  readings: { question: ReadingsQuestion; answer: Stretch };
   buckets: { question: BucketsQuestion; answer: readonly Bucket[] };
   log: { question: { readonly after: number; readonly readingsMax: number }; answer: LogPage };
   stats: { question: null; answer: { readonly pendingDeliveries: number; readonly engineVersion: string } };

@@ -2,6 +2,7 @@ import { InvariantError } from '../../base/errors.ts';
 import type { Commit } from '../../domain/commit.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
 import type { Database } from './database.ts';
+import { buffersOf } from './head.ts';
 import { recover } from './recovery.ts';
 import type { Handlers, Role } from './role.ts';
 import { answerWith } from './role.ts';
@@ -47,17 +48,13 @@ export function writerRole(path: string): Role {
     commit({ commit, now }) {
       isWorkBlocked = false;
       const result = opened().commit(commit, now);
-      const transfer = [...buffersOf(result.readings)];
+      const transfer = [...columnBuffersOf(result.readings)];
       if (result.dispositions) transfer.push(result.dispositions.buffer);
       return { answer: { ...result, uncopiedFrames: opened().uncopiedFrames() }, transfer };
     },
     slice(query) {
       const slice = opened().slice(query);
-      const { stretch } = slice;
-      if (!stretch) return { answer: slice };
-      const transfer = [stretch.times.buffer, stretch.values.buffer];
-      if (stretch.kinds) transfer.push(stretch.kinds.buffer);
-      return { answer: slice, transfer };
+      return { answer: slice, transfer: slice.stretch ? buffersOf(slice.stretch) : [] };
     },
     tick({ now }) {
       isWorkBlocked = false;
@@ -104,7 +101,7 @@ export function writerRole(path: string): Role {
     returned(name, question) {
       if (name !== 'commit') return { answer: null };
       const { readings } = (question as { commit: Commit }).commit;
-      return { answer: readings, transfer: buffersOf(readings) };
+      return { answer: readings, transfer: columnBuffersOf(readings) };
     },
     work() {
       if (!writer || isWorkBlocked) return false;
@@ -121,7 +118,7 @@ export function writerRole(path: string): Role {
 }
 
 /** The buffers under the columns, each once. */
-function buffersOf(readings: ReadingColumns): ArrayBuffer[] {
+function columnBuffersOf(readings: ReadingColumns): ArrayBuffer[] {
   const { series, times, values, kinds } = readings;
   return [...new Set([series.buffer, times.buffer, values.buffer, kinds.buffer])];
 }
