@@ -1,24 +1,32 @@
 import type { SettledMessage } from '../domain/commit.ts';
 import type { Receipt } from '../domain/message.ts';
 
-/** Most messages remembered; the oldest is forgotten first. */
-const rememberedMax = 100_000;
+/** Messages of one generation; the newest so many are always remembered, and at most twice as many. */
+const generationMax = 50_000;
 
 interface Remembered {
   readonly hash: number;
-  /** Who waits for it; null once it is settled. */
-  waiting: Receipt[] | null;
+  /** Tells everybody who waits for it, in order of arrival; null once it is settled. */
+  waiting: Receipt | null;
 }
+
+/** By client, then by packet id: a number as a key costs a tenth of a string that is made for the purpose. */
+type Generation = Map<string, Map<number, Remembered>>;
 
 /**
  * Recognises messages that were delivered before: a DUP whose original is unsettled joins its receipt, one that was
  * settled lately is answered at once. What was settled comes back from the commit log after a restart.
+ *
+ * What is old is forgotten a generation at a time, because a `Map` that loses its oldest key for every new one walks
+ * over the places of all that it lost before.
  */
 export class RedeliveryBook {
-  readonly #remembered = new Map<string, Remembered>();
+  #young: Generation = new Map();
+  #youngCount = 0;
+  #old: Generation = new Map();
 
   load(settled: readonly SettledMessage[]): void {
-    for (const { client, packetId, hash } of settled) this.#remember(`${packetId} ${client}`, { hash, waiting: null });
+    for (const message of settled) this.#remember(message, { hash: message.hash, waiting: null });
   }
 
   /**
@@ -26,28 +34,52 @@ export class RedeliveryBook {
    * delivered before (`receipt` is, or will be, settled), else the receipt to hand on with the message.
    */
   admit(identity: SettledMessage, repeated: boolean, receipt: Receipt): Receipt | null {
-    const key = `${identity.packetId} ${identity.client}`;
-    const known = this.#remembered.get(key);
-    if (repeated && known?.hash === identity.hash) {
-      if (known.waiting) known.waiting.push(receipt);
+    const known = repeated ? this.#find(identity) : undefined;
+    if (known?.hash === identity.hash) {
+      if (known.waiting) known.waiting = inTurn(known.waiting, receipt);
       else receipt();
       return null;
     }
-    const remembered: Remembered = { hash: identity.hash, waiting: [receipt] };
-    this.#remember(key, remembered);
+    const remembered: Remembered = { hash: identity.hash, waiting: receipt };
+    this.#remember(identity, remembered);
     return (failure) => {
-      const waiting = remembered.waiting ?? [];
+      const { waiting } = remembered;
       remembered.waiting = null;
-      if (failure && this.#remembered.get(key) === remembered) this.#remembered.delete(key);
-      for (const settle of waiting) settle(failure);
+      if (failure) this.#forget(identity, remembered);
+      waiting?.(failure);
     };
   }
 
-  #remember(key: string, remembered: Remembered): void {
-    this.#remembered.delete(key);
-    this.#remembered.set(key, remembered);
-    if (this.#remembered.size <= rememberedMax) return;
-    const [oldest] = this.#remembered.keys();
-    this.#remembered.delete(oldest);
+  #find({ client, packetId }: SettledMessage): Remembered | undefined {
+    return this.#young.get(client)?.get(packetId) ?? this.#old.get(client)?.get(packetId);
   }
+
+  #remember({ client, packetId }: SettledMessage, remembered: Remembered): void {
+    if (this.#youngCount === generationMax) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#youngCount = 0;
+    }
+    let messages = this.#young.get(client);
+    if (!messages) {
+      messages = new Map();
+      this.#young.set(client, messages);
+    }
+    messages.set(packetId, remembered);
+    this.#youngCount++;
+  }
+
+  /** Unless a newer message has its packet id by now. What the packet id stood for before stays forgotten, too. */
+  #forget(identity: SettledMessage, remembered: Remembered): void {
+    if (this.#find(identity) !== remembered) return;
+    this.#young.get(identity.client)?.delete(identity.packetId);
+    this.#old.get(identity.client)?.delete(identity.packetId);
+  }
+}
+
+function inTurn(first: Receipt, second: Receipt): Receipt {
+  return (failure) => {
+    first(failure);
+    second(failure);
+  };
 }

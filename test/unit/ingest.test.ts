@@ -286,14 +286,14 @@ describe('the redelivery book', () => {
     expect(book.admit(first, false, make('new')), 'the packet id is used again').not.toBeNull();
   });
 
-  it('remembers a hundred thousand messages and forgets the oldest first', () => {
+  it('remembers the newest fifty thousand messages, and never more than twice as many', () => {
     const { make, settled } = receipts();
     const book = new RedeliveryBook();
     book.load(Array.from({ length: 100_001 }, (_, n) => of(n)));
-    expect(book.admit(of(1), true, make('second'))).toBeNull();
+    expect(book.admit(of(50_001), true, make('fifty thousand ago'))).toBeNull();
     expect(book.admit(of(100_000), true, make('last'))).toBeNull();
     expect(book.admit(of(0), true, make('first'))).not.toBeNull();
-    expect(settled).toEqual(['second', 'last']);
+    expect(settled).toEqual(['fifty thousand ago', 'last']);
   });
 
   it('settles a message that it has forgotten meanwhile', () => {
