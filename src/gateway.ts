@@ -77,18 +77,21 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     });
   const stops = new StopStack(clock, log);
   const ledger = new Ledger();
+  let starting: Promise<void> | undefined;
+  let stopped = false;
   let started: { catalog: Catalog; http: HttpServer; broker: EmbeddedBroker } | undefined;
 
   return {
-    async start() {
-      try {
-        await start();
-      } catch (error) {
-        await stops.unwind(stopDeadlineMs);
-        throw error;
-      }
+    start() {
+      if (stopped) return Promise.reject(new Error('the gateway has been stopped; make another one'));
+      starting ??= startOrUnwind();
+      return starting;
     },
-    stop: (deadlineMs = stopDeadlineMs) => stops.unwind(deadlineMs),
+    async stop(deadlineMs = stopDeadlineMs) {
+      stopped = true;
+      await starting?.catch(() => {});
+      await stops.unwind(deadlineMs);
+    },
     get catalog() {
       return running().catalog;
     },
@@ -101,6 +104,15 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       return urlOf('mqtt', config.mqtt.host, running().broker.port);
     },
   };
+
+  async function startOrUnwind(): Promise<void> {
+    try {
+      await start();
+    } catch (error) {
+      await stops.unwind(stopDeadlineMs);
+      throw error;
+    }
+  }
 
   function running(): NonNullable<typeof started> {
     if (!started) throw new Error('the gateway is not started');

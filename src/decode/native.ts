@@ -14,6 +14,8 @@ export interface DecodedReading {
 
 export interface DecodedMessage {
   readonly readings: readonly DecodedReading[];
+  /** `timePointers[i]` is where the time of reading i stands, or would stand. */
+  readonly timePointers: readonly string[];
   /** Readings whose time was finer than a millisecond and was truncated. */
   readonly truncated: number;
 }
@@ -25,15 +27,18 @@ export interface DecodedMessage {
 export function decodeTelemetry(payload: Uint8Array): DecodedMessage {
   const parsed = parseJson(decodeText(payload));
   const readings: DecodedReading[] = [];
+  const timePointers: string[] = [];
   let truncated = 0;
   if (Array.isArray(parsed)) {
-    for (let index = 0; index < parsed.length; index++) truncated += addSample(parsed[index], `/${index}`, readings);
+    for (let index = 0; index < parsed.length; index++) {
+      truncated += addSample(parsed[index], `/${index}`, readings, timePointers);
+    }
   } else {
-    truncated = addSample(parsed, '', readings);
+    truncated = addSample(parsed, '', readings, timePointers);
   }
   if (readings.length === 0)
     throw new RejectedError('payload_empty', 'the payload holds no reading: every value is null, or there is none');
-  return { readings, truncated };
+  return { readings, timePointers, truncated };
 }
 
 /** JSON text to a value of unknown shape. Throws `payload_not_json` with the parser's position. */
@@ -48,7 +53,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-function addSample(sample: unknown, at: string, readings: DecodedReading[]): number {
+function addSample(sample: unknown, at: string, readings: DecodedReading[], timePointers: string[]): number {
   if (!isObject(sample)) {
     throw new RejectedError(
       'payload_shape',
@@ -62,13 +67,15 @@ function addSample(sample: unknown, at: string, readings: DecodedReading[]): num
     throw new RejectedError('payload_shape', 'give either "ts" or "time", not both', { pointer: `${at}/time` });
   }
   const timeKey = Object.hasOwn(sample, 'time') ? 'time' : 'ts';
-  const time = decodeTime(Object.hasOwn(sample, timeKey) ? sample[timeKey] : null, `${at}/${timeKey}`);
+  const pointer = `${at}/${timeKey}`;
+  const time = decodeTime(Object.hasOwn(sample, timeKey) ? sample[timeKey] : null, pointer);
   const before = readings.length;
   if (Object.hasOwn(sample, 'values')) {
     addValues(onlyValues(sample, at), `${at}/values`, time.time, readings);
   } else {
     addValues(sample, at, time.time, readings);
   }
+  while (timePointers.length < readings.length) timePointers.push(pointer);
   return time.truncated ? readings.length - before : 0;
 }
 

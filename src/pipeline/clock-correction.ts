@@ -8,6 +8,9 @@ export interface CorrectionFacts {
   /** The greatest and the smallest time in the message, epoch ms. */
   readonly newest: number;
   readonly oldest: number;
+  /** Where these two stand in what was sent, RFC 6901. */
+  readonly newestPointer?: string;
+  readonly oldestPointer?: string;
   readonly receivedAt: number;
   /** How far ahead a time may be before the message's clock is held to be wrong, ms. */
   readonly futureMax: number;
@@ -21,20 +24,22 @@ export interface CorrectionFacts {
  * before the year 2000 or from more than a day ahead.
  */
 export function clockCorrection(facts: CorrectionFacts): number {
-  if (facts.oldest < earliest)
-    throw new RejectedError(
-      'time_implausible',
-      `${shownTime(facts.oldest)} is before the year 2000; has the device set its clock?`,
-    );
-  if (!facts.clockTrusted) return 0;
-  const ahead = facts.newest - facts.receivedAt;
-  if (ahead > dayMs) {
-    throw new RejectedError(
-      'time_implausible',
-      `${shownTime(facts.newest)} is more than a day ahead of the gateway's clock; times are epoch milliseconds`,
-    );
-  }
+  const tooOld = implausible(facts.oldest, facts);
+  if (tooOld !== null) throw new RejectedError('time_implausible', tooOld, { pointer: facts.oldestPointer ?? '' });
+  const tooNew = implausible(facts.newest, facts);
+  if (tooNew !== null) throw new RejectedError('time_implausible', tooNew, { pointer: facts.newestPointer ?? '' });
+  const ahead = facts.clockTrusted ? facts.newest - facts.receivedAt : 0;
   return ahead > facts.futureMax ? ahead : 0;
+}
+
+/** Why a time cannot be, as a sentence; null when it can. */
+export function implausible(
+  time: number,
+  { receivedAt, clockTrusted }: Pick<CorrectionFacts, 'receivedAt' | 'clockTrusted'>,
+): string | null {
+  if (time < earliest) return `${shownTime(time)} is before the year 2000; has the device set its clock?`;
+  if (!clockTrusted || time - receivedAt <= dayMs) return null;
+  return `${shownTime(time)} is more than a day ahead of the gateway's clock; times are epoch milliseconds`;
 }
 
 function shownTime(time: number): string {

@@ -1,12 +1,12 @@
 import { type Fault, InvariantError, RejectedError, TransientError } from '../base/errors.ts';
 import { decodeAttributes, decodeStatus } from '../decode/attributes.ts';
 import { decodeBare } from '../decode/bare.ts';
-import { type DecodedReading, decodeTelemetry } from '../decode/native.ts';
+import { type DecodedMessage, decodeTelemetry } from '../decode/native.ts';
 import { decodeReadings, type PostedReading } from '../decode/readings-json.ts';
 import type { DeviceFact } from '../domain/device.ts';
 import type { Message, Receipt } from '../domain/message.ts';
 import { isDeviceTopic, parseDeviceTopic } from '../domain/topic.ts';
-import { clockCorrection } from './clock-correction.ts';
+import { clockCorrection, implausible } from './clock-correction.ts';
 import { type Entry, type EntryReading, entry, type Outcome } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 import type { ReceiptClock } from './receipt-clock.ts';
@@ -125,18 +125,22 @@ export class Intake {
 
   #telemetry(device: string, metric: string | null, payload: Uint8Array, receivedAt: number): Decoded {
     if (metric !== null) {
-      const value = decodeBare(payload);
-      return this.#place(device, [{ metric, time: null, value }], receivedAt);
+      const readings = [{ metric, time: null, value: decodeBare(payload) }];
+      return this.#place(device, { readings, timePointers: [] }, receivedAt);
     }
-    const { readings, truncated } = decodeTelemetry(payload);
-    const placed = this.#place(device, readings, receivedAt);
-    this.#parts.ledger.timesTruncated += truncated;
+    const decoded = decodeTelemetry(payload);
+    const placed = this.#place(device, decoded, receivedAt);
+    this.#parts.ledger.timesTruncated += decoded.truncated;
     return placed;
   }
 
   /** Times and series for the readings of one device's message. */
-  #place(device: string, decoded: readonly DecodedReading[], receivedAt: number): Decoded {
-    const correction = this.#correction(decoded, receivedAt);
+  #place(
+    device: string,
+    { readings: decoded, timePointers }: Pick<DecodedMessage, 'readings' | 'timePointers'>,
+    receivedAt: number,
+  ): Decoded {
+    const correction = this.#correction(decoded, timePointers, receivedAt);
     const { registry } = this.#parts;
     const assigned = registry.whole(() => decoded.map(({ metric }) => registry.assign(device, metric)));
     const timeless = decoded.some((reading) => reading.time === null)
@@ -155,24 +159,37 @@ export class Intake {
     return { receivedAt, readings, facts, kind: 'accepted' };
   }
 
-  #correction(decoded: readonly { readonly time: number | null }[], receivedAt: number): number {
-    let newest = Number.NEGATIVE_INFINITY;
-    let oldest = Number.POSITIVE_INFINITY;
-    for (const { time } of decoded) {
-      if (time === null) continue;
-      newest = Math.max(newest, time);
-      oldest = Math.min(oldest, time);
+  /** `pointers[i]` is where the time of reading i stands. Throws `time_implausible`. */
+  #correction(
+    decoded: readonly { readonly time: number | null }[],
+    pointers: readonly string[],
+    receivedAt: number,
+  ): number {
+    let newest = -1;
+    let oldest = -1;
+    const timeOf = (index: number): number => decoded[index]?.time ?? Number.NaN;
+    for (let index = 0; index < decoded.length; index++) {
+      if (decoded[index].time === null) continue;
+      if (!(timeOf(index) <= timeOf(newest))) newest = index;
+      if (!(timeOf(index) >= timeOf(oldest))) oldest = index;
     }
-    if (newest < oldest) return 0;
+    if (newest < 0) return 0;
     const correction = clockCorrection({
-      newest,
-      oldest,
+      newest: timeOf(newest),
+      oldest: timeOf(oldest),
+      newestPointer: pointers[newest],
+      oldestPointer: pointers[oldest],
       receivedAt,
       futureMax: this.#parts.futureMax,
-      clockTrusted: receivedAt >= this.#parts.lastCommitAt,
+      clockTrusted: this.#isClockTrusted(receivedAt),
     });
     if (correction > 0) this.#parts.ledger.clockCorrected++;
     return correction;
+  }
+
+  /** A clock that is behind the newest commit is no judge of others. */
+  #isClockTrusted(receivedAt: number): boolean {
+    return receivedAt >= this.#parts.lastCommitAt;
   }
 
   /** One time of receipt for these series, later than any that one of them was given before. */
@@ -240,10 +257,18 @@ export class Intake {
 
   #decodePost(body: Uint8Array, format: 'json' | 'ndjson', partial: boolean): PostDecoded {
     const receivedAt = this.#parts.receiptClock.now();
-    const { readings: posted, pointers, faults: found, truncated } = decodeReadings(body, format);
-    const faults = [...found];
+    const decoded = decodeReadings(body, format);
+    const faults = [...decoded.faults];
+    const clockTrusted = this.#isClockTrusted(receivedAt);
+    const posted: PostedReading[] = [];
+    const pointers: string[] = [];
+    decoded.readings.forEach((reading, index) => {
+      const why = reading.time === null ? null : implausible(reading.time, { receivedAt, clockTrusted });
+      if (why === null) pointers[posted.push(reading) - 1] = decoded.pointers[index];
+      else faults.push({ pointer: `${decoded.pointers[index]}/time`, code: 'time_implausible', detail: why });
+    });
     if (faults.length > 0 && !partial) throw refusedReadings(faults);
-    const correction = posted.length > 0 ? this.#correction(posted, receivedAt) : 0;
+    const correction = this.#correction(posted, pointers, receivedAt);
     const readings: EntryReading[] = [];
     const facts = new Map<string, DeviceFact>();
     posted.forEach((reading, index) => {
@@ -256,7 +281,7 @@ export class Intake {
       }
     });
     if (faults.length > 0 && !partial) throw refusedReadings(faults);
-    this.#parts.ledger.timesTruncated += truncated;
+    this.#parts.ledger.timesTruncated += decoded.truncated;
     return { receivedAt, readings, facts: [...facts.values()], faults };
   }
 

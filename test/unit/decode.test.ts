@@ -52,6 +52,7 @@ describe('telemetry', () => {
         { metric: 'a', time: 1_790_000_000_000, value: 1 },
         { metric: 'b', time: 1_790_000_000_000, value: 2 },
       ],
+      timePointers: ['/ts', '/ts'],
       truncated: 2,
     });
   });

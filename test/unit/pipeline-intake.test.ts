@@ -180,6 +180,8 @@ describe('a message', () => {
     );
     await settle();
     expect([rig.stored, rig.ledger.refusals.get('time_implausible')]).toEqual([[], 2]);
+    const quarantined = rig.store.commits.flatMap((commit) => commit.quarantine);
+    expect(quarantined.map(({ pointer }) => pointer)).toEqual(['/1/ts', '/1/ts']);
   });
 
   it('is not corrected by a gateway whose own clock is behind its newest commit', async () => {
@@ -270,6 +272,19 @@ describe('too many series', () => {
 });
 
 describe('POST of readings', () => {
+  it('names every implausible time and, when partial, keeps the others', async () => {
+    const rows = [
+      { device: 'a', metric: 'x', time: now, value: 1 },
+      { device: 'a', metric: 'x', time: 946_684_799_999, value: 2 },
+      { device: 'a', metric: 'x', time: now + 86_400_001, value: 3 },
+    ];
+    expect(await refusal(post(rows))).toBe('validation_failed, /1/time time_implausible, /2/time time_implausible');
+    expect(await post(rows, { partial: true })).toMatchObject({
+      stored: 1,
+      refused: [{ pointer: '/1/time' }, { pointer: '/2/time' }],
+    });
+  });
+
   it('answers after the commit with what became of them', async () => {
     rig.publish('m', 'devices/a/telemetry', `{"ts":${now},"x":1,"y":1}`);
     await settle();
