@@ -79,7 +79,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
   const ledger = new Ledger();
   let starting: Promise<void> | undefined;
   let stopped = false;
-  let started: { catalog: Catalog; http: HttpServer; broker: EmbeddedBroker } | undefined;
+  let started: { catalog: Catalog; httpPort: number; mqttPort: number } | undefined;
 
   return {
     start() {
@@ -98,10 +98,10 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     ledger,
     dataDir: config.data.dir,
     get httpUrl() {
-      return urlOf('http', config.http.host, running().http.address().port);
+      return urlOf('http', config.http.host, running().httpPort);
     },
     get mqttUrl() {
-      return urlOf('mqtt', config.mqtt.host, running().broker.port);
+      return urlOf('mqtt', config.mqtt.host, running().mqttPort);
     },
   };
 
@@ -313,7 +313,8 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     await broker.start();
     stops.push('MQTT broker', () => broker.stop());
     listening = true;
-    started = { catalog, http, broker };
+    // The ports as they were picked: what still commits while the listeners close already has links to write.
+    started = { catalog, httpPort: http.address().port, mqttPort: broker.port };
 
     async function collect(): Promise<MetricsSnapshot> {
       return {
@@ -422,7 +423,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
 
   function publicUrl(): string | null {
     if (config.http.publicUrl !== '') return config.http.publicUrl;
-    return started ? urlOf('http', config.http.host, started.http.address().port) : null;
+    return started ? urlOf('http', config.http.host, started.httpPort) : null;
   }
 }
 
