@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findBrowser, installBrowser } from './support/browser.ts';
+import { installSystemPackages } from './support/system-packages.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 const bin = (name: string): string => join(root, 'node_modules', '.bin', name);
@@ -23,7 +23,7 @@ const checks: readonly Step[] = [
   { name: 'unused code', command: bin('knip'), args: [] },
 ];
 
-if (all && findBrowser() === undefined) installBrowser();
+if (all) installSystemPackages();
 
 const failedChecks = checks.filter((step) => !passes(step)).map((step) => step.name);
 const report = join(mkdtempSync(join(tmpdir(), 'pulsegate-report-')), 'report.json');

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
 const places = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
@@ -15,18 +14,6 @@ export function requireBrowser(): string {
     throw new Error('no Chromium found: install it (Debian: apt-get install chromium) or set CHROMIUM_PATH');
   }
   return browser;
-}
-
-/** Installs Chromium through apt-get where that can be done; the tests say what is missing where it cannot. */
-export function installBrowser(): void {
-  if (spawnSync('apt-get', ['--version']).status !== 0 || process.getuid?.() !== 0) return;
-  console.log('Installing Chromium for the browser tests (apt-get) …');
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  spawnSync('apt-get', ['update', '-qq'], { stdio: 'inherit', env });
-  spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env,
-  });
 }
 
 /** Options with which Chromium starts in a container and keeps to itself. */
