@@ -50,9 +50,6 @@ export interface ReadingsQuery {
   readonly limit: number;
 }
 
-export const aggregates = ['avg', 'min', 'max', 'sum', 'count', 'first', 'last'] as const;
-export type Aggregate = (typeof aggregates)[number];
-
 export interface BucketsQuery {
   readonly series: number;
   readonly from: number;
