@@ -3,17 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Random } from '../base/random.ts';
 import { randomId } from '../base/random.ts';
-
-/** What is kept of a key: enough to know it again, not to use it. */
-export interface KeyRecord {
-  /** The eight characters after `pulse_`, which name the key wherever it is shown. */
-  readonly id: string;
-  /** SHA-256 of the whole key, in hex. A key has 178 random bits, so a slow hash would protect nothing. */
-  readonly hash: string;
-  readonly name: string;
-  /** RFC 3339. */
-  readonly createdAt: string;
-}
+import type { KeyRecord } from '../domain/key.ts';
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const keyPattern = /^pulse_([0-9A-Za-z]{8})_[0-9A-Za-z]{36}$/;

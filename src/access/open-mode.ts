@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../contract/error-codes.ts';
-import type { KeyRecord } from './keys.ts';
+import type { KeyRecord } from '../domain/key.ts';
 import { readKey, verifyKey } from './keys.ts';
 import { isLoopbackAddress, isLoopbackBind, isLoopbackHost } from './loopback.ts';
 

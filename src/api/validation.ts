@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { ErrorCode } from '../contract/error-codes.ts';
 import { isErrorCode } from '../contract/error-codes.ts';
 import type { ProblemFault } from '../contract/rest.ts';
-import { nearest } from './nearest.ts';
+import { nearest } from '../base/nearest.ts';
 import { RequestRefused } from './problem.ts';
 
 /**

@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock, Timer } from '../base/clock.ts';
@@ -8,14 +7,16 @@ import type { Random } from '../base/random.ts';
 import { randomId } from '../base/random.ts';
 import type { RuleDraft, RulePatch } from '../contract/rule.ts';
 import type { WebhookDraft, WebhookPatch } from '../contract/webhook.ts';
+import type { KeyRecord } from '../domain/key.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Webhook } from '../domain/webhook.ts';
+import { newWebhookSecret } from '../domain/webhook-secret.ts';
 import type { CatalogContents } from './catalog-text.ts';
 import { emptyCatalog, readCatalogText, writeCatalogText } from './catalog-text.ts';
 import { newRule, newWebhook, patchedRule, patchedWebhook } from './decision.ts';
 import { EditedMeanwhileError } from './durable-file.ts';
 import { KeptFile } from './kept-file.ts';
-import type { KeyRecord, SecretsContents } from './secrets-text.ts';
+import type { SecretsContents } from './secrets-text.ts';
 import { emptySecrets, readSecretsText, writeSecretsText } from './secrets-text.ts';
 import type { CatalogSnapshot } from './snapshot.ts';
 import { frozen, nextSnapshot } from './snapshot.ts';
@@ -130,7 +131,7 @@ export class Catalog {
   /** Makes a webhook with a secret of its own, which is answered here and never shown again. */
   async createWebhook(draft: WebhookDraft): Promise<{ readonly webhook: Webhook; readonly secret: string }> {
     const webhook = newWebhook(randomId('wh', this.#parts.random), draft, this.#now());
-    const secret = this.#newSecret();
+    const secret = newWebhookSecret(this.#parts.random);
     // The secret first: a webhook must never be there without one. A kill in between leaves a secret of nobody.
     await this.#changeSecrets((secrets) => withSecret(secrets, webhook.id, secret));
     await this.#change((contents) => ({ ...contents, webhooks: [...contents.webhooks, webhook] }));
@@ -222,7 +223,7 @@ export class Catalog {
     if (missing.length === 0) return;
     try {
       let secrets = this.#secrets.value;
-      for (const id of missing) secrets = withSecret(secrets, id, this.#newSecret());
+      for (const id of missing) secrets = withSecret(secrets, id, newWebhookSecret(this.#parts.random));
       await this.#secrets.write(secrets);
       this.#parts.log.info({ webhooks: missing }, 'webhooks without a secret were given one; it is in secrets.json');
     } catch (error) {
@@ -282,11 +283,6 @@ export class Catalog {
     const entry = entries.find((candidate) => candidate.id === id);
     if (!entry) throw new RejectedError('not_found', `there is no ${kind} "${id}"`);
     return entry;
-  }
-
-  /** Standard Webhooks 1.0: `whsec_` and the base64 of 24 to 64 random bytes. */
-  #newSecret(): string {
-    return `whsec_${Buffer.from(this.#parts.random.bytes(32)).toString('base64')}`;
   }
 
   #now(): string {

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Fault } from '../base/errors.ts';
+import { nearest } from '../base/nearest.ts';
 import { FileFaults } from './catalog-error.ts';
 import type { JsonText } from './json-text.ts';
 import { JsonTextError, pointerOf, readJsonText } from './json-text.ts';
@@ -71,21 +72,7 @@ function member(schema: unknown, name: string): unknown {
 
 /** ` (did you mean "x"?)`, or the known names when nothing is near. */
 export function suggestion(word: string, known: readonly string[]): string {
-  const near = known.find((name) => distance(name.toLowerCase(), word.toLowerCase()) <= Math.max(1, word.length / 3));
-  if (near !== undefined) return `; did you mean "${near}"?`;
+  const near = nearest(word, known);
+  if (near !== null) return `; did you mean "${near}"?`;
   return known.length > 0 ? `; known are ${known.join(', ')}` : '';
-}
-
-/** Levenshtein distance. */
-function distance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (const [line, letter] of Array.from(from).entries()) {
-    const next = [line + 1];
-    for (let column = 0; column < to.length; column++) {
-      const change = row[column] + (letter === to[column] ? 0 : 1);
-      next.push(Math.min(change, row[column + 1] + 1, next[column] + 1));
-    }
-    row = next;
-  }
-  return row[to.length];
 }

@@ -1,16 +1,7 @@
 import { z } from 'zod';
+import type { KeyRecord } from '../domain/key.ts';
 import { Id } from './catalog-text.ts';
 import { readVersioned } from './schema-faults.ts';
-
-/** A key as it is kept: its hash, never the key. */
-export interface KeyRecord {
-  readonly id: string;
-  /** SHA-256 of the whole key, hex. */
-  readonly hash: string;
-  readonly name: string;
-  /** RFC 3339. */
-  readonly createdAt: string;
-}
 
 /** What nobody else may read: `secrets.json`. */
 export interface SecretsContents {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { messageOf } from '../base/errors.ts';
+import { nearest } from '../base/nearest.ts';
 import { type Config, configSchema } from './schema.ts';
 
 /** Everything that is wrong with a configuration, each with the path of its option. */
@@ -151,21 +152,8 @@ function unknownOption(path: string, known: readonly string[]): string {
 }
 
 function suggestion(name: string, known: readonly string[]): string {
-  const [nearest] = known.toSorted((a, b) => distance(name, a) - distance(name, b));
-  return `did you mean ${nearest}?`;
-}
-
-/** Levenshtein distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length];
+  const meant = nearest(name, known);
+  return meant === null ? 'config/default.yaml lists them all' : `did you mean ${meant}?`;
 }
 
 function deepFreeze<T extends object>(value: T): T {

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { parseWebhookSecret } from './secret.ts';
+import { parseWebhookSecret } from '../domain/webhook-secret.ts';
 
 /** What a signature covers. */
 export interface Signed {

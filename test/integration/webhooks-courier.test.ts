@@ -3,7 +3,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createServer } from 'node:net';
 import { Webhook as ReferenceWebhook } from 'standardwebhooks';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseWebhookSecret } from '../../src/webhooks/secret.ts';
+import { parseWebhookSecret } from '../../src/domain/webhook-secret.ts';
 import { CourierBench } from '../support/courier-bench.ts';
 import { settled } from '../support/memory-outbox.ts';
 import type { Reply } from '../support/webhook-receiver.ts';

@@ -4,7 +4,7 @@ import { randomId, seededRandom } from '../../src/base/random.ts';
 import { type Inbox, startInbox } from '../../src/cli/inbox.ts';
 import type { Transition } from '../../src/domain/alert.ts';
 import { planDeliveries } from '../../src/webhooks/plan.ts';
-import { newWebhookSecret } from '../../src/webhooks/secret.ts';
+import { newWebhookSecret } from '../../src/domain/webhook-secret.ts';
 import { signDelivery } from '../../src/webhooks/signature.ts';
 import { CourierBench } from '../support/courier-bench.ts';
 import { FakeClock } from '../support/fake-clock.ts';

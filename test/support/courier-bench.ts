@@ -3,7 +3,7 @@ import { type Random, seededRandom } from '../../src/base/random.ts';
 import type { Delivery, DeliveryRecord } from '../../src/domain/delivery.ts';
 import type { Webhook } from '../../src/domain/webhook.ts';
 import { Courier, type CourierLimits, defaultCourierLimits } from '../../src/webhooks/courier.ts';
-import { newWebhookSecret } from '../../src/webhooks/secret.ts';
+import { newWebhookSecret } from '../../src/domain/webhook-secret.ts';
 import { type Lookup, TargetGuard } from '../../src/webhooks/target-guard.ts';
 import { FakeClock } from './fake-clock.ts';
 import { MemoryOutbox } from './memory-outbox.ts';

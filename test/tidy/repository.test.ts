@@ -26,7 +26,7 @@ describe('the top level', () => {
   });
 
   it('keeps no build result, database or secret', () => {
-    expect(files.filter((file) => /(^|\/)(node_modules|dist|data)\/|\.(db|sqlite|log|pem|key)$/.test(file))).toEqual(
+    expect(files.filter((file) => /(^|\/)(node_modules|dist)\/|^data\/|\.(db|sqlite|log|pem|key)$/.test(file))).toEqual(
       [],
     );
   });

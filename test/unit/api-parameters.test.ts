@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { formatTime, parseMoment, parseWidth } from '../../src/api/moment.ts';
-import { nearest } from '../../src/api/nearest.ts';
+import { nearest } from '../../src/base/nearest.ts';
 import { readPage, writePage } from '../../src/api/page-token.ts';
 import { compareText, firstOf } from '../../src/api/page.ts';
 import { parseTarget } from '../../src/api/request-target.ts';

@@ -3,7 +3,7 @@ import { assert, integer, property, string, uint8Array } from 'fast-check';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
 import { seededRandom, systemRandom } from '../../src/base/random.ts';
-import { newWebhookSecret, parseWebhookSecret } from '../../src/webhooks/secret.ts';
+import { newWebhookSecret, parseWebhookSecret } from '../../src/domain/webhook-secret.ts';
 import { signDelivery } from '../../src/webhooks/signature.ts';
 
 const golden = {
