@@ -56,12 +56,10 @@ export const Problem = z
     type: z.string().meta({ description: 'URI of the kind of problem', example: 'urn:pulsegate:problem:not_found' }),
     title: z.string().meta({ example: 'Not found' }),
     status: z.int().min(400).max(599),
-    code: z
-      .string()
-      .meta({
-        description: 'From the registry that WebSocket errors and quarantine reasons use too',
-        example: 'not_found',
-      }),
+    code: z.string().meta({
+      description: 'From the registry that WebSocket errors and quarantine reasons use too',
+      example: 'not_found',
+    }),
     detail: z.string(),
     instance: z.string().meta({ description: 'The request id, as in the header x-request-id', example: 'req_0V5m…' }),
     errors: z.array(ProblemFault).optional(),
