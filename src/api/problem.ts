@@ -54,17 +54,11 @@ export function problemOf(thrown: unknown, requestId: string): ProblemAnswer {
   if (thrown instanceof RejectedError && isErrorCode(thrown.code)) {
     return answer(requestId, thrown.code, thrown.message, { errors: faultsOf(thrown) });
   }
-  const failure = isCommitFailure(thrown);
-  if (thrown instanceof TransientError || failure) {
-    const isStorage = failure || (thrown instanceof Error && isCommitFailure(thrown.cause));
-    return answer(
-      requestId,
-      isStorage ? 'storage_unavailable' : 'overloaded',
-      'nothing was stored; the same request may succeed in a moment',
-      {
-        headers: { 'retry-after': retryAfterSeconds },
-      },
-    );
+  const transient = transientCode(thrown);
+  if (transient) {
+    return answer(requestId, transient, 'nothing was stored; the same request may succeed in a moment', {
+      headers: { 'retry-after': retryAfterSeconds },
+    });
   }
   const detail = 'something went wrong here; the log has it under the request id';
   return { ...answer(requestId, 'internal', detail, {}), unexpected: true };
@@ -104,6 +98,14 @@ function faultsOf(error: RejectedError): readonly ProblemFault[] {
 
 export function showFault(fault: Fault): ProblemFault {
   return { pointer: fault.pointer, code: fault.code, detail: fault.detail };
+}
+
+/** What has to pass before the same request can succeed; null where it is not known that it ever will. */
+function transientCode(thrown: unknown): ErrorCode | null {
+  if (isCommitFailure(thrown)) return 'storage_unavailable';
+  if (!(thrown instanceof TransientError)) return null;
+  if (isCommitFailure(thrown.cause)) return 'storage_unavailable';
+  return isErrorCode(thrown.code) ? thrown.code : 'overloaded';
 }
 
 /** By name: the class belongs to the engine contract, of which this room knows only the types. */

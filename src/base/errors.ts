@@ -35,9 +35,18 @@ export interface Fault {
   readonly detail: string;
 }
 
-/** Nobody's: the same thing may succeed later. Retried on a schedule with jitter and an end. */
+/**
+ * Nobody's: the same thing may succeed later. Retried on a schedule with jitter and an end. `code` is one of the registry
+ * in `contract/error-codes.ts`, and says what has to pass first.
+ */
 export class TransientError extends Error {
   override readonly name = 'TransientError';
+  readonly code: string;
+
+  constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.code = options.code ?? 'overloaded';
+  }
 }
 
 /** The message of anything thrown. */
