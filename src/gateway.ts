@@ -188,6 +188,8 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       futureMax: config.ingest.futureMax,
       lastCommitAt: recovered.lastCommitAt,
     });
+    // Their senders come again, and must not be stored again.
+    pipeline.onSettledAfterAll((messages) => redelivery.load(messages));
     pipeline.start(recovered.seq);
     stops.push('pipeline', () => pipeline.stop());
 

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf, RejectedError, TransientError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import type { Commit, CommitResult } from '../domain/commit.ts';
+import type { Commit, CommitResult, SettledMessage } from '../domain/commit.ts';
 import { type Batch, type BatchParts, buildBatch, committedBatch, outcomes, readingsOf } from './batch.ts';
 import { type Entry, entry } from './entry.ts';
 import type { Ledger } from './ledger.ts';
@@ -41,6 +41,7 @@ export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #listeners: CommitListener[] = [];
   readonly #healthListeners: ((healthy: boolean) => void)[] = [];
+  readonly #settledListeners: ((messages: readonly SettledMessage[]) => void)[] = [];
   #queue: Entry[] = [];
   #seq = 0;
   #running = false;
@@ -81,6 +82,11 @@ export class Pipeline {
     this.#healthListeners.push(listener);
   }
 
+  /** Hears of messages that are on disk after all, though their senders were told that the commit failed. */
+  onSettledAfterAll(listener: (messages: readonly SettledMessage[]) => void): void {
+    this.#settledListeners.push(listener);
+  }
+
   /** Goes on after commit `seq`, with the deadlines that were recovered. */
   start(seq: number): void {
     this.#seq = seq;
@@ -89,8 +95,12 @@ export class Pipeline {
 
   submit(added: Entry): void {
     if (added.bytes > 0 && (this.#stopping || !this.#healthy)) {
-      const why = this.#stopping ? 'the gateway is stopping' : 'storage is not available; try again';
-      added.settle({ kind: 'failed', error: new TransientError(why) });
+      added.settle({
+        kind: 'failed',
+        error: this.#stopping
+          ? new TransientError('the gateway is stopping', { code: 'stopping' })
+          : new TransientError('storage is not available; try again', { code: 'storage_unavailable' }),
+      });
       return;
     }
     this.#queue.push(added);
@@ -284,6 +294,7 @@ export class Pipeline {
     this.#seq = newest;
     const { commit } = unresolved;
     if (newest >= commit.seq) {
+      for (const listener of this.#settledListeners) listener(commit.settled);
       this.#succeeded([], unresolved, { seq: newest, readings: commit.readings, dispositions: null }, 0);
     }
     return true;
@@ -291,7 +302,10 @@ export class Pipeline {
 
   /** Nothing was written. Senders get their messages back, unacknowledged; what is our own is tried again. */
   #giveBack(entries: readonly Entry[], error: unknown): void {
-    const failure = new TransientError(`storage is not available: ${messageOf(error)}`, { cause: error });
+    const failure = new TransientError(`storage is not available: ${messageOf(error)}`, {
+      code: 'storage_unavailable',
+      cause: error,
+    });
     const all = [...entries, ...this.#queue];
     this.#queue = this.#stopping ? [] : all.filter(isOurOwn);
     const kept = new Set(this.#queue);
