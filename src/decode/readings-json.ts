@@ -21,7 +21,8 @@ export interface PostedReadings {
 const faultsMax = 100;
 
 /**
- * The body of `POST /readings`: a JSON array, or one object a line (NDJSON), of `{"device","metric","time","value"}`.
+ * The body of `POST /readings`: a JSON array or a single one, or one a line (NDJSON), of
+ * `{"device","metric","time","value"}`.
  * Faults of single readings are collected; throws `RejectedError` only where the body as a whole cannot be read.
  */
 export function decodeReadings(body: Uint8Array, format: 'json' | 'ndjson'): PostedReadings {
@@ -30,10 +31,11 @@ export function decodeReadings(body: Uint8Array, format: 'json' | 'ndjson'): Pos
 }
 
 function decodeArray(parsed: unknown): PostedReadings {
+  if (isObject(parsed)) return collect([{ pointer: '', read: () => parsed }]);
   if (!Array.isArray(parsed))
     throw new RejectedError(
       'payload_shape',
-      'the body must be a JSON array of readings, or NDJSON as application/x-ndjson',
+      'the body must be a JSON array of readings or a single one, or NDJSON as application/x-ndjson',
     );
   return collect(parsed.map((value: unknown, index) => ({ pointer: `/${index}`, read: () => value })));
 }

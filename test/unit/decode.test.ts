@@ -226,6 +226,14 @@ describe('posted readings', () => {
     ).toEqual(expected);
   });
 
+  it('reads one object as it reads an array of one, its faults pointing from the root', () => {
+    const row = { device: 'd1', metric: 'm', time: 1_790_000_000_000, value: 1 };
+    const { readings, pointers } = decodeReadings(bytes(JSON.stringify(row)), 'json');
+    expect({ readings, pointers }).toEqual({ readings: [row], pointers: [''] });
+    const { faults } = decodeReadings(bytes(JSON.stringify({ ...row, value: [] })), 'json');
+    expect(faults).toMatchObject([{ pointer: '/value', code: 'value_invalid' }]);
+  });
+
   it('collects every fault with its pointer and keeps the rest', () => {
     const body = [
       { device: '', metric: 'm', value: 1 },
