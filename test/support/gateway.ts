@@ -1,7 +1,9 @@
 import { connectAsync, type MqttClient } from 'mqtt';
-import { expect } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import type { z } from 'zod';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
+import { DeviceLatest } from '../../src/contract/device.ts';
+import { Ingested, Readings } from '../../src/contract/reading.ts';
 import type { Gateway, GatewayParts } from '../../src/gateway.ts';
 import { startGatewayHere } from './gateway-here.ts';
 import { type Answer, type Ask, ask, send } from './http-client.ts';
@@ -35,7 +37,7 @@ export async function startGateway(
   const clients: MqttClient[] = [];
   return {
     gateway,
-    http: new RestClient(httpPort),
+    http: new RestClient(() => httpPort),
     mqtt: {
       url: gateway.mqttUrl,
       async connect(clientId) {
@@ -55,10 +57,14 @@ export async function startGateway(
 
 /** REST as a caller sees it; what comes back is read with the schema that the documentation shows. */
 export class RestClient {
-  readonly port: number;
+  readonly #port: () => number;
 
-  constructor(port: number) {
-    this.port = port;
+  constructor(port: () => number) {
+    this.#port = port;
+  }
+
+  get port(): number {
+    return this.#port();
   }
 
   ask(path: string, options: Ask = {}): Promise<Answer> {
@@ -118,4 +124,73 @@ export class SetClock implements Clock {
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     return systemClock.sleep(delayMs, signal);
   }
+}
+
+/** A reading as `POST /readings` takes it, or should refuse it. */
+export interface Sent {
+  readonly device: string;
+  readonly metric: string;
+  readonly time?: number | string;
+  readonly value: unknown;
+}
+
+/** A gateway for each test of a file, on a wall clock that stands at `noon` until the test moves it. */
+export class GatewayPerTest {
+  readonly clock = new SetClock();
+  readonly noon = this.clock.wall;
+  /** Of the gateway that runs now. */
+  readonly http = new RestClient(() => this.running.http.port);
+  #running: RunningGateway | undefined;
+
+  constructor() {
+    beforeEach(async () => {
+      this.clock.wall = this.noon;
+      this.#running = await startGateway({}, { clock: this.clock });
+    });
+    afterEach(() => this.running.stop());
+  }
+
+  get running(): RunningGateway {
+    if (!this.#running) throw new Error('there is no gateway outside of a test');
+    return this.#running;
+  }
+
+  /** Another gateway instead of the one that runs. */
+  async restart(flags: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.running.stop();
+    this.#running = await startGateway(flags, { clock: this.clock });
+  }
+
+  /** As answers write it, `offsetMs` from noon. */
+  at(offsetMs: number): string {
+    return new Date(this.noon + offsetMs).toISOString();
+  }
+
+  post(readings: readonly Sent[]): Promise<Ingested> {
+    return this.http.post(Ingested, '/api/v1/readings', readings);
+  }
+
+  /** Every raw reading of a series, as [ms from noon, value]. */
+  async raw(device: string, metric: string): Promise<[number, unknown][]> {
+    const path = `/api/v1/devices/${device}/readings?metric=${metric}&from=0&to=2100-01-01&limit=1000`;
+    const rows: [number, unknown][] = [];
+    for await (const page of this.http.pages(Readings, path)) {
+      for (const { time, value } of page.readings) rows.push([Date.parse(time) - this.noon, value]);
+    }
+    return rows;
+  }
+
+  /** The latest value of a series, as [ms from noon, value]. */
+  async latest(device: string, metric: string): Promise<[number, unknown]> {
+    const { values } = await this.http.get(DeviceLatest, `/api/v1/devices/${device}/latest`);
+    const latest = values[metric];
+    if (!latest) throw new Error(`${device} has no latest ${metric}`);
+    return [Date.parse(latest.time) - this.noon, latest.value];
+  }
+}
+
+/** At QoS 1: acknowledged by the gateway once it resolves. Text and bytes go as they are, all else as JSON. */
+export async function publish(client: MqttClient, topic: string, payload: unknown): Promise<void> {
+  const isBytes = typeof payload === 'string' || payload instanceof Buffer;
+  await client.publishAsync(topic, isBytes ? payload : JSON.stringify(payload), { qos: 1 });
 }
