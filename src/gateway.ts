@@ -188,6 +188,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       futureMax: config.ingest.futureMax,
       lastCommitAt: recovered.lastCommitAt,
     });
+    intake.load(recovered.series);
     // Their senders come again, and must not be stored again.
     pipeline.onSettledAfterAll((messages) => redelivery.load(messages));
     pipeline.start(recovered.seq);

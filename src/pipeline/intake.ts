@@ -36,6 +36,7 @@ export interface PostOutcome {
 
 /** Room in the window for what a message weighs beside its bytes: objects, columns, the alert overlay. */
 const overheadBytes = 256;
+const dayMs = 86_400_000;
 
 /** Where messages become entries: decoded, judged by the clock, given their series, counted. */
 export class Intake {
@@ -45,6 +46,17 @@ export class Intake {
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
+  }
+
+  /**
+   * Takes over what was recovered: a reading without a time may have been moved ahead of the clock, or the clock was set
+   * back over a restart, and the next one must not take its place. A reading more than a day ahead is not followed.
+   */
+  load(heads: readonly { readonly id: number; readonly time: number | null }[]): void {
+    const now = this.#parts.receiptClock.now();
+    for (const { id, time } of heads) {
+      if (time !== null && time >= now && time - now <= dayMs) this.#stamps.set(id, time);
+    }
   }
 
   /** A message of a broker. The receipt settles once it is on disk; for QoS 0 once it has its place in the window. */
