@@ -13,16 +13,17 @@ export function booleanText(metric: string, value: boolean): string {
 
 /**
  * A value for a cell: about four significant digits with a steady number of decimals, so that a moving number does
- * not change its width; thousands apart; words for booleans.
+ * not change its width; thousands apart; words for booleans. `isFractional` is what the caller knows of the series: a
+ * whole number among fractions keeps its decimals (33.0 between 32.9 and 33.1).
  */
-export function valueText(value: number | boolean | string | null | undefined): string {
+export function valueText(value: number | boolean | string | null | undefined, isFractional = false): string {
   if (value === null || value === undefined) return '–';
   if (typeof value === 'boolean') return value ? 'on' : 'off';
   if (typeof value === 'string') return value;
   const size = Math.abs(value);
   if (size !== 0 && (size >= 1e9 || size < 1e-3)) return value.toExponential(2);
-  if (Number.isInteger(value)) return grouped(value, 0);
-  return grouped(value, size >= 1_000 ? 0 : size >= 100 ? 1 : size >= 1 ? 1 : 3);
+  if (size >= 1_000 || (Number.isInteger(value) && !isFractional)) return grouped(value, 0);
+  return grouped(value, size >= 1 || size === 0 ? 1 : 3);
 }
 
 /** A whole number with thousands apart. */

@@ -89,6 +89,10 @@ describe('values', () => {
     ]);
   });
 
+  test('a whole number among fractions keeps its decimals', () => {
+    expect([33, 0, -2, 1_000].map((value) => valueText(value, true))).toEqual(['33.0', '0.0', '−2.0', '1\u202f000']);
+  });
+
   test('a door is open or closed, an unknown switch on or off', () => {
     expect([booleanText('door', true), booleanText('door', false), booleanText('lamp', true)]).toEqual([
       'open',
