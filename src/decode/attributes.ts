@@ -19,8 +19,8 @@ export function decodeAttributes(payload: Uint8Array): Readonly<Record<string, V
   const attributes: Record<string, Value> = {};
   for (const key of keys) {
     const pointer = `/${escapePointer(key)}`;
-    if (key === '__proto__' || key === '' || key.length > 128) {
-      throw new RejectedError('payload_shape', 'an attribute name has 1 to 128 characters', { pointer });
+    if (key === '__proto__' || key === '' || key.length > 128 || !key.isWellFormed()) {
+      throw new RejectedError('payload_shape', 'an attribute name has 1 to 128 whole characters', { pointer });
     }
     const value = parsed[key];
     if (value !== null) attributes[key] = decodeValue(value, pointer);

@@ -10,6 +10,10 @@ export function decodeValue(value: unknown, pointer: string): Value {
     case 'boolean':
       return value;
     case 'string':
+      // An escape such as \ud800 makes text that no UTF-8 can hold: it would come back from disk as another value.
+      if (!value.isWellFormed()) {
+        throw new RejectedError('value_invalid', 'the text holds half a character (a lone surrogate)', { pointer });
+      }
       if (Buffer.byteLength(value) <= textBytesMax) return value;
       throw new RejectedError('value_too_long', `a text reading holds at most ${textBytesMax} bytes of UTF-8`, {
         pointer,

@@ -94,6 +94,7 @@ describe('POST /readings', () => {
     ['bytes that are not UTF-8', Buffer.from([0x5b, 0xff, 0xfe, 0x5d]), 'payload_not_utf8', json],
     ['a number', '7', 'payload_shape', json],
     ['null', 'null', 'payload_shape', json],
+    ['half a character', body('"\\ud83d"'), 'validation_failed', json],
     ['arrays in arrays, 100,000 deep', '['.repeat(100_000) + ']'.repeat(100_000), 'validation_failed', json],
     [
       'an object in place of a value, 100,000 deep',
@@ -150,6 +151,9 @@ describe('quarantine', () => {
     ['devices/mill-1/telemetry', '['.repeat(50_000) + ']'.repeat(50_000), 'payload_shape', '/0'],
     ['devices/mill-1/telemetry', Buffer.from([0x7b, 0xc3, 0x28, 0x7d]), 'payload_not_utf8', ''],
     ['devices/mill-1/telemetry', `{"mode":"${'x'.repeat(257)}"}`, 'value_too_long', '/mode'],
+    ['devices/mill-1/telemetry', '{"mode":"\\ud83d"}', 'value_invalid', '/mode'],
+    ['devices/mill-1/telemetry/mode', '"\\ude00"', 'value_invalid', ''],
+    ['devices/mill-1/attributes', '{"\\ud83d":1}', 'payload_shape', '/\ufffd'],
     ['devices/mill-1/telemetry/power', 'NaN', 'value_not_finite', ''],
     ['devices/mill-1/telemetry/po wer', '1', 'metric_invalid', ''],
     ['devices/mill 1/telemetry', '{"power":1}', 'device_invalid', ''],

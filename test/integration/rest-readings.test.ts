@@ -5,6 +5,7 @@ import { FleetLatest } from '../../src/contract/device.ts';
 import { Buckets, Ingested, ManyReadings, Readings } from '../../src/contract/reading.ts';
 import { Rule } from '../../src/contract/rule.ts';
 import { GatewayPerTest, publish, startGateway } from '../support/gateway.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const minuteMs = 60_000;
 const hourMs = 3_600_000;
@@ -102,6 +103,21 @@ describe('readings', () => {
       { time: rig.at(0), count: 4, min: 0, max: 1, sum: 1, first: 'ajar', last: false },
     ]);
   });
+});
+
+test('texts of any characters are the same in memory, from the log after a restart, and identical when sent again', async () => {
+  const folder = tempFolder();
+  await rig.restart({ 'data.dir': folder.path });
+  const texts = ['', 'ü 😀 \u{10ffff}', 'nul\u0000after', '\ufeffmark', '\u2028"\\\n', 'é'.repeat(128)];
+  const sent = texts.map((value, index) => ({ device: 'sign-1', metric: 'text', time: noon + index, value }));
+  const shown = texts.map((value, index) => [index, value]);
+  await rig.post(sent);
+  expect(await rig.raw('sign-1', 'text')).toEqual(shown);
+  await rig.restart({ 'data.dir': folder.path });
+  expect(await rig.raw('sign-1', 'text')).toEqual(shown);
+  expect(await rig.post(sent)).toMatchObject({ stored: 0, replaced: 0, identical: texts.length });
+  await rig.restart({});
+  folder.remove();
 });
 
 test('the same readings sent over MQTT and over HTTP give the same answers', async () => {
