@@ -280,10 +280,21 @@ export class Intake {
       else faults.push({ pointer: `${decoded.pointers[index]}/time`, code: 'time_implausible', detail: why });
     });
     if (faults.length > 0 && !partial) throw refusedReadings(faults);
-    const correction = this.#correction(posted, pointers, receivedAt);
+    // Each device has a clock of its own: one that is ahead says nothing about the others in the same request.
+    const corrections = new Map<string, number>();
+    for (const [device, own] of Map.groupBy(posted.keys(), (index) => posted[index].device)) {
+      const places = own.map((index) => pointers[index]);
+      const correction = this.#correction(
+        own.map((index) => posted[index]),
+        places,
+        receivedAt,
+      );
+      corrections.set(device, correction);
+    }
     const readings: EntryReading[] = [];
     const facts = new Map<string, DeviceFact>();
     posted.forEach((reading, index) => {
+      const correction = corrections.get(reading.device) ?? 0;
       try {
         readings.push(this.#placePosted(reading, correction, receivedAt));
         if (correction > 0) facts.set(reading.device, { device: reading.device, at: receivedAt, clockCorrected: 1 });

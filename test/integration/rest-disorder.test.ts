@@ -103,6 +103,25 @@ describe('clocks of devices that are wrong', () => {
     expect(rig.running.gateway.ledger.clockCorrected).toBe(2);
   });
 
+  test('ahead shift their own readings and no others of the same request', async () => {
+    await rig.post([
+      { device: 'clock-1', metric: 'level', time: noon - 1_000, value: 1 },
+      { device: 'clock-2', metric: 'level', time: noon + hourMs, value: 2 },
+      { device: 'clock-1', metric: 'level', time: noon - 500, value: 3 },
+      { device: 'clock-2', metric: 'level', time: noon + hourMs - 4_000, value: 4 },
+    ]);
+    expect(await rig.raw('clock-1', 'level')).toEqual([
+      [-1_000, 1],
+      [-500, 3],
+    ]);
+    expect(await rig.raw('clock-2', 'level')).toEqual([
+      [-4_000, 4],
+      [0, 2],
+    ]);
+    expect(await http.get(DeviceDetail, '/api/v1/devices/clock-1')).toMatchObject({ clockCorrected: 0 });
+    expect(await http.get(DeviceDetail, '/api/v1/devices/clock-2')).toMatchObject({ clockCorrected: 1 });
+  });
+
   test('ahead by what is allowed are taken as they are', async () => {
     await rig.post([{ device: 'clock-1', metric: 'level', time: noon + 60_000, value: 1 }]);
     expect(await rig.raw('clock-1', 'level')).toEqual([[60_000, 1]]);
