@@ -15,14 +15,18 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtime
 run(newEnough(process.versions.node) ? process.execPath : pinnedNode());
 
 function install() {
-  console.error('Installing packages (npm ci) …');
-  const result = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  console.error('Installing packages …');
+  // `npm install` takes the locked versions as `npm ci` does, but does not fail where a registry lacks the binaries of
+  // some other platform, which are optional.
+  const result = spawnSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 2, 2],
     shell: process.platform === 'win32',
   });
   if (result.status === 0) return;
-  console.error('npm ci failed; its message is above. Pulsegate needs the npm registry once, to install its packages.');
+  console.error(
+    'npm install failed; its message is above. Pulsegate needs the npm registry once, to install its packages.',
+  );
   process.exit(1);
 }
 
