@@ -4,10 +4,12 @@ import { execFile, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { connectAsync } from 'mqtt';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserArgs, requireBrowser } from '../support/browser.ts';
 import { DemoProcess } from '../support/demo-process.ts';
+import { LiveTestClient } from '../support/live-client.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -59,6 +61,14 @@ async function valueMoves(opened: Page, device: string, metric: string): Promise
   await opened.locator(`${selector}[data-time]:not([data-time="${before}"])`).first().waitFor({ timeout: 15_000 });
 }
 
+/** A chart that has the focus says in words what it shows. */
+async function chartHasPoints(opened: Page, metric: string): Promise<void> {
+  const chart = opened.locator(`[data-testid="metric-chart"][data-metric="${metric}"][data-loaded="true"]`);
+  await chart.locator('canvas').waitFor();
+  await chart.locator('figure').focus();
+  await expect.poll(() => chart.locator('figcaption').textContent()).toMatch(/now \d+ bpm; lowest \d+, highest \d+/);
+}
+
 describe('the demo', () => {
   it('answers the line to ask', async () => {
     await demo.says(/Try, in another terminal/);
@@ -100,6 +110,33 @@ describe('the demo', () => {
     expect(frames.map((frame) => frame.op)).toEqual(['hello', 'subscribed', 'snapshot']);
   });
 
+  it('brings what an MQTT client publishes to a WebSocket, to REST and to the open page', async () => {
+    const opened = await browser.newPage();
+    await opened.goto(page('#/devices/my-sensor'));
+    const cell = opened
+      .locator('[data-testid="live-value"][data-device="my-sensor"][data-metric="temperature"]')
+      .first();
+    await expect.poll(() => cell.textContent()).toBe('21.4');
+    const watcher = await LiveTestClient.connect(`ws://127.0.0.1:${demo.ports.http}/api/v1/live`);
+    watcher.send({ op: 'subscribe', id: 'a', topic: 'readings', device: 'my-sensor' });
+    await watcher.next('snapshot');
+
+    const publisher = await connectAsync(`mqtt://127.0.0.1:${demo.ports.mqtt}`, { clientId: 'my-sensor' });
+    const now = Date.now();
+    await publisher.publishAsync('devices/my-sensor/telemetry', `{"ts":${now},"temperature":22.6}`, { qos: 1 });
+
+    const reading = { value: 22.6, time: new Date(now).toISOString() };
+    expect(await watcher.next('readings')).toMatchObject({
+      readings: [{ device: 'my-sensor', metric: 'temperature', ...reading }],
+    });
+    expect(await ask('devices/my-sensor/latest')).toMatchObject({ values: { temperature: reading } });
+    await expect.poll(() => cell.textContent()).toBe('22.6');
+    await publisher.endAsync();
+    watcher.socket.close();
+    await watcher.closing();
+    await opened.close();
+  });
+
   it('tells the inbox of an alert within its first minute, and the signature holds', async () => {
     await demo.says(/✔ alert\.firing .*\(signature verified\)/);
     expect(demo.said).not.toContain('✘');
@@ -118,7 +155,8 @@ describe('the demo', () => {
       const fits = async (): Promise<void> =>
         expect(await opened.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
 
-      await opened.goto(page('#/'));
+      const answer = await opened.goto(page('#/'));
+      expect(answer?.headers()['content-security-policy']).toContain("default-src 'self'");
       await opened.locator('[data-testid="connection"][data-state="live"]').waitFor();
       await opened.locator('[data-testid="device-tile"]').nth(15).waitFor();
       await fits();
@@ -127,7 +165,7 @@ describe('the demo', () => {
       await fits();
       await opened.goto(page('#/devices/wearable-01'));
       await valueMoves(opened, 'wearable-01', 'heart_rate');
-      await opened.locator('[data-testid="metric-chart"][data-metric="heart_rate"] canvas').waitFor();
+      await chartHasPoints(opened, 'heart_rate');
       await fits();
       await opened.goto(page('#/alerts'));
       await opened.locator('[data-testid="alert"]').first().waitFor();
@@ -148,9 +186,11 @@ describe('the demo', () => {
     await opened.evaluate('window.neverReloaded = true');
     const { ports } = demo;
     await demo.stop('SIGKILL');
-    await opened.locator('[data-testid="connection"]:not([data-state="live"])').waitFor({ timeout: 15_000 });
+    await opened.getByTestId('connection').getByText('Reconnecting').waitFor({ timeout: 15_000 });
+    await opened.locator('[data-testid="connection-bar"]').getByText('The connection was lost').waitFor();
     await endFleet(ports.mqtt);
     demo = await DemoProcess.start(folder.path, ports);
+    console.log(/the demo is ready after .+/.exec(demo.said)?.[0]);
     await opened.locator('[data-testid="connection"][data-state="live"]').waitFor({ timeout: 30_000 });
     await valueMoves(opened, 'climate-01', 'temperature');
     expect(await opened.evaluate('window.neverReloaded')).toBe(true);
@@ -161,7 +201,7 @@ describe('the demo', () => {
     expect(await ask('rules')).toMatchObject({ items: { length: 3 } });
     expect(await ask('webhooks')).toMatchObject({ items: { length: 1 } });
     expect(await ask('devices/my-sensor/readings?metric=temperature&from=-1h')).toMatchObject({
-      readings: [{ value: 21.4 }],
+      readings: [{ value: 21.4 }, { value: 22.6 }],
     });
   });
 
