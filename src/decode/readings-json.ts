@@ -84,13 +84,13 @@ function decodeRow(row: unknown, pointer: string): { reading: PostedReading; was
     });
   }
   const stray = Object.keys(row).find(
-    (key) => key !== 'device' && key !== 'metric' && key !== 'time' && key !== 'ts' && key !== 'value',
+    (key) => key !== 'device' && key !== 'metric' && key !== 'time' && key !== 'value',
   );
   if (stray !== undefined)
     throw new RejectedError('payload_shape', 'a reading has the members device, metric, time and value', {
       pointer: `${pointer}/${escapePointer(stray)}`,
     });
-  const decoded = decodeTime(time ?? row.ts ?? null, `${pointer}/time`);
+  const decoded = decodeTime(time, `${pointer}/time`);
   return {
     reading: { device, metric, time: decoded.time, value: decodeValue(value, `${pointer}/value`) },
     wasTruncated: decoded.truncated,

@@ -240,6 +240,7 @@ describe('posted readings', () => {
       { device: 'd', metric: 'm', value: 1 },
       { device: 'd', metric: '__proto__', value: 1 },
       { device: 'd', metric: 'm', value: {} },
+      { device: 'd', metric: 'm', ts: 1_790_000_000_000, value: 1 },
       7,
     ];
     const { readings, faults, pointers } = decodeReadings(bytes(JSON.stringify(body)), 'json');
@@ -249,7 +250,8 @@ describe('posted readings', () => {
       'device_invalid /0/device',
       'metric_invalid /2/metric',
       'value_invalid /3/value',
-      'payload_shape /4',
+      'payload_shape /4/ts',
+      'payload_shape /5',
     ]);
   });
 });
