@@ -42,12 +42,12 @@ export function EmptyNote({
   );
 }
 
-/** No device has ever spoken: the three ways to hear one. */
+/** No device has ever spoken: two ways to hear one. Its words hold whether or not the gateway answers just now. */
 export function FirstRun(): JSX.Element {
   return (
     <section class="note note-first-run" data-testid="first-run">
       <h2>Waiting for the first reading</h2>
-      <p>The gateway is up and nothing has spoken to it yet. In another terminal, start sixteen simulated devices:</p>
+      <p>No device has spoken to this gateway yet. In another terminal, start sixteen simulated ones:</p>
       <pre tabIndex={0}>npm run simulate</pre>
       <p>or send one reading of your own:</p>
       <pre tabIndex={0}>mosquitto_pub -h 127.0.0.1 -q 1 -t devices/room-1/telemetry -m '{'{"temperature":21.4}'}'</pre>
