@@ -186,8 +186,15 @@ describe('the demo', () => {
     await opened.evaluate('window.neverReloaded = true');
     const { ports } = demo;
     await demo.stop('SIGKILL');
-    await opened.getByTestId('connection').getByText('Reconnecting').waitFor({ timeout: 15_000 });
-    await opened.locator('[data-testid="connection-bar"]').getByText('The connection was lost').waitFor();
+    // After its fourth try in vain the page says offline; a slow machine may see only that.
+    await opened
+      .getByTestId('connection')
+      .getByText(/Reconnecting|Offline/)
+      .waitFor({ timeout: 15_000 });
+    await opened
+      .getByTestId('connection-bar')
+      .getByText(/Values are \d+ s old/)
+      .waitFor();
     await endFleet(ports.mqtt);
     demo = await DemoProcess.start(folder.path, ports);
     console.log(/the demo is ready after .+/.exec(demo.said)?.[0]);
