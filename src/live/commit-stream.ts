@@ -14,8 +14,8 @@ export interface Stretch {
   readonly resumableFrom: number | null;
 }
 
-/** Rough cost of a batch in memory beside its columns. */
-const batchOverhead = 200;
+/** Rough cost of a batch in memory beside its columns: four typed arrays, each with a buffer behind it. */
+const batchOverhead = 1_500;
 const bytesPerReading = 21;
 
 /**

@@ -19,7 +19,7 @@ function streamFrom(position: number, options: { recentBytesMax?: number; log?: 
       return Promise.resolve(options.log ?? { batches: [], last: after, firstKept: 1 });
     },
     onLogRead: () => {},
-    limits: { recentBytesMax: options.recentBytesMax ?? 1_000_000, pageReadingsMax: 100, pagesKept: 2 },
+    limits: { recentBytesMax: options.recentBytesMax ?? 4_000_000, pageReadingsMax: 100, pagesKept: 2 },
   });
   return { stream, reads };
 }
@@ -35,12 +35,12 @@ test('what was published is read back from any position that memory holds', () =
 });
 
 test('memory forgets the oldest commits by bytes and keeps the newest whatever its size', () => {
-  const { stream } = streamFrom(0, { recentBytesMax: 10_000 });
+  const { stream } = streamFrom(0, { recentBytesMax: 100_000 });
   for (let seq = 1; seq <= 5_000; seq++) stream.append(batch(seq));
   let oldest = 5_000;
   while (stream.recent(oldest - 1)) oldest--;
-  // 221 bytes a commit.
-  expect(5_000 - oldest).toBe(Math.floor(10_000 / 221));
+  // 1,521 bytes a commit.
+  expect(5_000 - oldest).toBe(Math.floor(100_000 / 1_521));
   stream.append(batch(5_001, 10_000));
   expect(stream.recent(5_000)?.batches[0].readings.count).toBe(10_000);
   expect(stream.recent(4_999)).toBeNull();
