@@ -20,7 +20,7 @@ export interface Entry {
   readonly bytes: number;
   /** The message as it came, should it turn out that it cannot be stored. */
   readonly message: { readonly topic: string; readonly payload: Uint8Array; readonly client: string | null } | null;
-  settle(outcome: Outcome): void;
+  readonly settle: (outcome: Outcome) => void;
 }
 
 export interface EntryReading {
@@ -43,18 +43,19 @@ export type Outcome =
 
 const nothing: readonly never[] = [];
 
-/** An entry with nothing in it but what is given. */
+/** An entry with nothing in it but what is given. Field by field, because every message becomes one. */
 export function entry(parts: Partial<Entry> & Pick<Entry, 'receivedAt' | 'settle'>): Entry {
   return {
-    readings: nothing,
-    facts: nothing,
-    settled: null,
-    quarantine: null,
-    attempt: null,
-    rules: null,
-    removedWebhooks: nothing,
-    bytes: 0,
-    message: null,
-    ...parts,
+    readings: parts.readings ?? nothing,
+    facts: parts.facts ?? nothing,
+    settled: parts.settled ?? null,
+    quarantine: parts.quarantine ?? null,
+    attempt: parts.attempt ?? null,
+    rules: parts.rules ?? null,
+    removedWebhooks: parts.removedWebhooks ?? nothing,
+    receivedAt: parts.receivedAt,
+    bytes: parts.bytes ?? 0,
+    message: parts.message ?? null,
+    settle: parts.settle,
   };
 }

@@ -155,10 +155,13 @@ export class Intake {
     const correction = this.#correction(decoded, timePointers, receivedAt);
     const { registry } = this.#parts;
     const assigned = registry.whole(() => decoded.map(({ metric }) => registry.assign(device, metric)));
-    const timeless = decoded.some((reading) => reading.time === null)
-      ? assigned.filter((_, index) => decoded[index].time === null)
-      : [];
-    const stamp = this.#stamp(timeless, receivedAt);
+    const isTimed = decoded.every(({ time }) => time !== null);
+    const stamp = isTimed
+      ? 0
+      : this.#stamp(
+          assigned.filter((_, index) => decoded[index].time === null),
+          receivedAt,
+        );
     const readings = decoded.map(
       ({ time, value }, index): EntryReading => ({
         series: assigned[index],
@@ -226,7 +229,9 @@ export class Intake {
           detail: refusal.message,
         }
       : null;
-    this.#submit({ ...decoded, bytes, quarantine, settled: message.identity, message: kept }, (outcome) => {
+    const { readings, facts, receivedAt } = decoded;
+    const parts = { readings, facts, receivedAt, bytes, quarantine, settled: message.identity, message: kept };
+    this.#submit(parts, (outcome) => {
       if (outcome.kind === 'failed') {
         ledger.messages.shed++;
         if (message.qos > 0) receipt(outcome.error);
@@ -248,23 +253,19 @@ export class Intake {
     const count = parts.readings?.length ?? 0;
     ledger.readings.decoded += count;
     window.enter(parts.bytes);
-    submit(
-      entry({
-        ...parts,
-        settle: (outcome) => {
-          window.leave(1, parts.bytes);
-          if (outcome.kind === 'committed') {
-            ledger.readings.stored += outcome.stored;
-            ledger.readings.replaced += outcome.replaced;
-            ledger.readings.identical += outcome.identical;
-          } else {
-            // Given back or quarantined after all: these readings never came to be.
-            ledger.readings.decoded -= count;
-          }
-          settle(outcome);
-        },
-      }),
-    );
+    const account = (outcome: Outcome): void => {
+      window.leave(1, parts.bytes);
+      if (outcome.kind === 'committed') {
+        ledger.readings.stored += outcome.stored;
+        ledger.readings.replaced += outcome.replaced;
+        ledger.readings.identical += outcome.identical;
+      } else {
+        // Given back or quarantined after all: these readings never came to be.
+        ledger.readings.decoded -= count;
+      }
+      settle(outcome);
+    };
+    submit(entry({ ...parts, settle: account }));
   }
 
   #decodePost(body: Uint8Array, format: 'json' | 'ndjson', partial: boolean): PostDecoded {
