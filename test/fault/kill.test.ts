@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
 import type { Alert } from '../../src/contract/alert.ts';
 import { send } from '../support/http-client.ts';
+import type { Arrival } from '../support/kill-inbox.ts';
 import { type Kept, readAll, type Write } from '../support/kill-model.ts';
 import { KillRun } from '../support/kill-run.ts';
 import { Watcher } from '../support/kill-watcher.ts';
@@ -181,8 +182,13 @@ function levelEpisodes(writes: readonly Write[]): object[] {
 
 /** Every committed transition was delivered, under one id each, in order; nothing else was. */
 async function expectDelivered(alerts: readonly Alert[]): Promise<void> {
-  await run.metricsOnce((now) => sample(now, 'pulsegate_deliveries_pending') === 0);
   const transitions = transitionsOf(alerts);
+  const committed = new Set(transitions);
+  for (const { inbox } of run.inboxes) {
+    const told = [...inbox.arrivals.values()].map(transitionText);
+    expect(told.filter((text) => !committed.has(text))).toEqual([]);
+  }
+  await run.metricsOnce((now) => sample(now, 'pulsegate_deliveries_pending') === 0);
   const [all, firing] = run.inboxes;
   for (const { inbox, webhookId } of run.inboxes) {
     const expected =
@@ -191,8 +197,7 @@ async function expectDelivered(alerts: readonly Alert[]): Promise<void> {
     expect(inbox.faults).toEqual([]);
     expect(arrivals.filter(({ isTaken }) => !isTaken)).toEqual([]);
     // As many ids as transitions and the same transitions: each has one id.
-    const told = arrivals.map(({ parsed: { type, data } }) => `${type} ${data.alert.id} ${data.sequence}`);
-    expect(told.toSorted()).toEqual(expected.toSorted());
+    expect(arrivals.map(transitionText).toSorted()).toEqual(expected.toSorted());
     const deliveries = await run.deliveries(webhookId);
     expect(deliveries.map(({ id }) => id).toSorted()).toEqual([...inbox.arrivals.keys()].toSorted());
     expect(deliveries.filter(({ state }) => state !== 'succeeded')).toEqual([]);
@@ -209,6 +214,11 @@ async function expectDelivered(alerts: readonly Alert[]): Promise<void> {
   }
   expect(all.inbox.failed).toBeGreaterThan(0);
   expect(all.inbox.hung).toBeGreaterThan(0);
+}
+
+/** As `transitionsOf` has them. */
+function transitionText({ parsed: { type, data } }: Arrival): string {
+  return `${type} ${data.alert.id} ${data.sequence}`;
 }
 
 function expectAlertsWatched(alerts: readonly Alert[]): void {
