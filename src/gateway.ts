@@ -304,7 +304,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
         packetBytesMax: config.mqtt.packetBytesMax,
         connectionsMax: config.mqtt.connectionsMax,
         stallMax: config.mqtt.stallMax,
-        drainTimeout: config.mqtt.drainTimeout,
+        subscriberBacklogMax: config.mqtt.subscriberBacklogMax,
       },
       { sink: intake, redelivery, judgeConnect: (facts) => judgeConnect(facts, policy()), clock, random, log },
     );
@@ -332,7 +332,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
         devices: { known: devices.size, online: devices.online },
         series: registry.size,
         openAlerts: [...alerts.openAlerts()].length,
-        mqttClients: broker.counts().connections,
+        mqtt: broker.counts(),
         live: live.stats(),
         courier: courier.stats(),
         engine: await engine.reader.stats().catch(() => null),

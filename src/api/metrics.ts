@@ -26,7 +26,14 @@ export interface MetricsSnapshot {
   readonly devices: { readonly known: number; readonly online: number };
   readonly series: number;
   readonly openAlerts: number;
-  readonly mqttClients: number;
+  readonly mqtt: {
+    /** Gauge. */
+    readonly connections: number;
+    readonly refusedConnects: number;
+    readonly refusedSubscriptions: number;
+    readonly cutConnections: number;
+    readonly shedForwards: number;
+  };
   readonly live: LiveStats;
   readonly courier: CourierStats;
   /** null while the engine cannot be asked. */
@@ -176,7 +183,26 @@ const families: readonly Family[] = [
   single('gauge', 'pulsegate_devices_online', 'Devices that said they are online', (now) => now.devices.online),
   single('gauge', 'pulsegate_series', 'Series: device and metric', (now) => now.series),
   single('gauge', 'pulsegate_alerts_open', 'Alerts that are firing', (now) => now.openAlerts),
-  single('gauge', 'pulsegate_mqtt_clients', 'MQTT clients connected', (now) => now.mqttClients),
+  single('gauge', 'pulsegate_mqtt_clients', 'MQTT clients connected', (now) => now.mqtt.connections),
+  single('counter', 'pulsegate_mqtt_connects_refused_total', 'Connections refused', (now) => now.mqtt.refusedConnects),
+  single(
+    'counter',
+    'pulsegate_mqtt_subscriptions_refused_total',
+    'Subscriptions refused ($SYS, $share)',
+    (now) => now.mqtt.refusedSubscriptions,
+  ),
+  single(
+    'counter',
+    'pulsegate_mqtt_connections_cut_total',
+    'Connections that ended with an error',
+    (now) => now.mqtt.cutConnections,
+  ),
+  single(
+    'counter',
+    'pulsegate_mqtt_forwards_shed_total',
+    'Messages that a subscriber did not get because it reads too slowly',
+    (now) => now.mqtt.shedForwards,
+  ),
 
   single('gauge', 'pulsegate_live_clients', 'WebSocket clients connected', (now) => now.live.clients),
   single('gauge', 'pulsegate_live_subscriptions', 'Live subscriptions', (now) => now.live.subscriptions),

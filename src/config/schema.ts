@@ -61,7 +61,7 @@ export const configSchema = z.strictObject({
     packetBytesMax: bytes,
     connectionsMax: count,
     stallMax: duration,
-    drainTimeout: duration,
+    subscriberBacklogMax: bytes,
   }),
   data: z.strictObject({ dir: z.string().min(1) }),
   ingest: z.strictObject({ futureMax: duration, inFlightMessagesMax: count, inFlightBytesMax: bytes }),

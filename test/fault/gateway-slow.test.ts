@@ -21,7 +21,7 @@ let devices: Device[];
 let cleanups: (() => unknown)[];
 beforeEach(async () => {
   folder = tempFolder();
-  here = await startGatewayHere(folder.path, { 'live.heartbeat': '200ms', 'mqtt.drainTimeout': '1s' });
+  here = await startGatewayHere(folder.path, { 'live.heartbeat': '200ms' });
   devices = ['pump-1', 'pump-2', 'pump-3'].map((name) => new Device(name, { inFlightMax: 20 }));
   for (const device of devices) await device.connect(here.mqttPort);
   cleanups = [() => folder.remove(), () => here.gateway.stop(), () => devices.map((device) => device.disconnect())];
@@ -82,6 +82,7 @@ it('an MQTT subscriber that stops reading is ended; every device is acknowledged
   await publishAll();
   await expectAllThere(watcher);
   expect(await heard).toBe(count);
+  expect(sample(await readMetrics(here.httpPort), 'pulsegate_mqtt_forwards_shed_total')).toBeGreaterThan(0);
   // Whoever is cut off learns of it when it reads again.
   frozen.socket.resume();
   await frozen.closed;

@@ -90,7 +90,7 @@ async function start(options: Partial<BrokerOptions> = {}, parts: Partial<Broker
     error: () => {},
     warn: (_, message) => void warnings.push(message),
   };
-  const limits = { packetBytesMax: 262_144, connectionsMax: 100, stallMax: 5_000, drainTimeout: 5_000 };
+  const limits = { packetBytesMax: 262_144, connectionsMax: 100, stallMax: 5_000, subscriberBacklogMax: 1_000_000 };
   const broker = new EmbeddedBroker(
     { host: '127.0.0.1', port: 0, ...limits, ...options },
     {

@@ -15,7 +15,7 @@ function snapshot(changes: Partial<MetricsSnapshot> = {}): MetricsSnapshot {
     devices: { known: 7, online: 5 },
     series: 21,
     openAlerts: 1,
-    mqttClients: 6,
+    mqtt: { connections: 6, refusedConnects: 1, refusedSubscriptions: 2, cutConnections: 3, shedForwards: 4 },
     live: { ...noLiveStats(), clients: 2, framesSent: 40, slowClosed: 1 },
     courier: {
       endpoints: 1,

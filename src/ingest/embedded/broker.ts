@@ -1,5 +1,12 @@
 import { createServer, type AddressInfo, type Server } from 'node:net';
-import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from 'aedes';
+import {
+  Aedes,
+  type AedesPublishPacket,
+  type AuthenticateError,
+  type Client,
+  type PublishPacket,
+  type Subscription,
+} from 'aedes';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
@@ -25,8 +32,8 @@ export interface BrokerOptions {
   readonly connectionsMax: number;
   /** How long a receipt may stay open before its connection is closed, ms. */
   readonly stallMax: number;
-  /** How long a subscriber may refuse to read before it is closed, ms. */
-  readonly drainTimeout: number;
+  /** Bytes that may wait for one subscriber; beyond it QoS 0 is shed and QoS 1 and 2 close the connection. */
+  readonly subscriberBacklogMax: number;
 }
 
 export interface BrokerParts {
@@ -48,6 +55,8 @@ export interface BrokerCounts {
   readonly refusedConnects: number;
   readonly refusedSubscriptions: number;
   readonly cutConnections: number;
+  /** Messages that a subscriber did not get because it reads too slowly. */
+  readonly shedForwards: number;
 }
 
 /** Receipts that a connection is waiting for. */
@@ -82,6 +91,7 @@ export class EmbeddedBroker {
   #refusedConnects = 0;
   #refusedSubscriptions = 0;
   #cutConnections = 0;
+  #shedForwards = 0;
 
   constructor(options: BrokerOptions, parts: BrokerParts) {
     this.#options = options;
@@ -93,14 +103,13 @@ export class EmbeddedBroker {
     this.#stopping = false;
     const aedes = await Aedes.createBroker({
       connectTimeout: 10_000,
-      drainTimeout: this.#options.drainTimeout,
       // Clients may send on before their CONNACK (MQTT 3.1.1 section 3.1.4); 42, the default, is soon reached.
       queueLimit: 1_000,
       preConnect: (client, packet, done) => this.#preConnect(client, packet.clientId, done),
       authenticate: (client, username, password, done) => this.#authenticate(client, username, password, done),
       authorizePublish: (client, packet, done) => this.#authorizePublish(client, packet, done),
       authorizeSubscribe: (_client, subscription, done) => done(null, this.#grant(subscription)),
-      authorizeForward: (_client, packet) => (isReserved(packet.topic) ? null : packet),
+      authorizeForward: (client, packet) => (this.#mayForward(client, packet) ? packet : null),
     });
     aedes.on('clientError', (client, error) => this.#cut(client, error));
     aedes.on('connectionError', (client, error) => this.#cut(client, error));
@@ -150,6 +159,7 @@ export class EmbeddedBroker {
       refusedConnects: this.#refusedConnects,
       refusedSubscriptions: this.#refusedSubscriptions,
       cutConnections: this.#cutConnections,
+      shedForwards: this.#shedForwards,
     };
   }
 
@@ -290,6 +300,22 @@ export class EmbeddedBroker {
       }
       this.#watchStalls();
     });
+  }
+
+  /** Nobody waits for a subscriber that does not read: it goes without (QoS 0), or goes (QoS 1 and 2, to come back). */
+  #mayForward({ id, conn }: Client, packet: AedesPublishPacket): boolean {
+    if (isReserved(packet.topic)) return false;
+    const { subscriberBacklogMax } = this.#options;
+    if (!(conn instanceof GuardedConnection) || conn.backlog <= subscriberBacklogMax) return true;
+    this.#shedForwards++;
+    if (packet.qos > 0 && !conn.destroyed) {
+      this.#parts.log.warn(
+        { client: id, backlog: conn.backlog, subscriberBacklogMax },
+        'an MQTT subscriber was closed: it does not read',
+      );
+      conn.destroy();
+    }
+    return false;
   }
 
   #cut(client: Client, error: Error): void {

@@ -5,7 +5,8 @@ import type { PacketScanner } from './packet-scanner.ts';
 /**
  * Stands between a socket and the broker. Inwards it lets only packets of permitted size through, and nothing at all
  * while the in-flight window is full, so that pressure reaches the sender through TCP. Outwards it gathers the small
- * writes of one turn into one.
+ * writes of one turn into one and never makes the broker wait: aedes would hold up every other subscriber, and every
+ * publisher, for one that does not read. The broker looks at `backlog` before it forwards, which bounds it.
  */
 export class GuardedConnection extends Duplex {
   readonly #socket: Socket;
@@ -27,6 +28,11 @@ export class GuardedConnection extends Duplex {
 
   get remoteAddress(): string | undefined {
     return this.#socket.remoteAddress;
+  }
+
+  /** Bytes that wait for the other side to read. */
+  get backlog(): number {
+    return this.writableLength + this.#socket.writableLength;
   }
 
   /** Stops (or lets on) reading from the socket, whatever the broker asks for. */
@@ -76,8 +82,7 @@ export class GuardedConnection extends Duplex {
       done(new Error('the connection is closed'));
       return;
     }
-    // A full socket buffer holds the callback back, which is how the broker learns of a slow subscriber.
-    if (this.#socket.write(bytes)) done();
-    else this.#socket.once('drain', done);
+    this.#socket.write(bytes);
+    done();
   }
 }
