@@ -1,5 +1,7 @@
-import type { Commit, CommitResult, CommittedBatch } from '../domain/commit.ts';
+import type { Commit, CommitResult, CommittedBatch, SettledMessage } from '../domain/commit.ts';
+import type { Attempt } from '../domain/delivery.ts';
 import type { DeviceFact } from '../domain/device.ts';
+import type { QuarantineEntry } from '../domain/quarantine.ts';
 import { disposition, type ReadingColumns, valueAt } from '../domain/reading.ts';
 import { ReadingBuilder } from '../domain/reading-builder.ts';
 import type { Series } from '../domain/series.ts';
@@ -30,6 +32,11 @@ export interface Batch {
 export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch {
   const draft = parts.judge.begin();
   const newest = new Map<number, number>();
+  const facts: DeviceFact[] = [];
+  const settled: SettledMessage[] = [];
+  const attempts: Attempt[] = [];
+  const cancelledWebhooks: string[] = [];
+  const quarantine: QuarantineEntry[] = [];
   let at = 0;
   for (const entry of entries) {
     at = Math.max(at, entry.receivedAt);
@@ -41,23 +48,27 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
       newest.set(series, time);
       draft.read(parts.registry.series(series), time, value, entry.receivedAt);
     }
+    facts.push(...entry.facts);
+    if (entry.settled) settled.push(entry.settled);
+    if (entry.attempt) attempts.push(entry.attempt);
+    cancelledWebhooks.push(...entry.removedWebhooks);
+    if (entry.quarantine) quarantine.push(entry.quarantine);
   }
   draft.expire(parts.now);
   const newSeries = parts.registry.unpersisted();
-  const facts = entries.flatMap((entry) => entry.facts);
   const commit: Commit = {
     seq: parts.seq,
     at: Math.max(at, 1),
     newSeries,
     readings: readingsOf(entries),
-    settled: entries.flatMap((entry) => entry.settled ?? []),
+    settled,
     deviceFacts: [...births(newSeries, facts, at), ...facts],
     transitions: draft.transitions,
     alertStates: draft.states,
     deliveries: parts.plan(draft.transitions, { seq: parts.seq, at }),
-    attempts: entries.flatMap((entry) => entry.attempt ?? []),
-    cancelledWebhooks: entries.flatMap((entry) => entry.removedWebhooks),
-    quarantine: entries.flatMap((entry) => entry.quarantine ?? []),
+    attempts,
+    cancelledWebhooks,
+    quarantine,
   };
   return { commit, draft, isEmpty: isEmpty(commit) };
 }
@@ -89,7 +100,9 @@ function isEmpty(commit: Commit): boolean {
 
 /** The readings of entries, in order of arrival, as columns. */
 export function readingsOf(entries: readonly Entry[]): ReadingColumns {
-  const readings = new ReadingBuilder();
+  let count = 0;
+  for (const entry of entries) count += entry.readings.length;
+  const readings = new ReadingBuilder(count);
   for (const entry of entries) {
     for (const { series, time, value } of entry.readings) readings.add(series, time, value);
   }

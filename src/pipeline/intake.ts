@@ -180,24 +180,27 @@ export class Intake {
     pointers: readonly string[],
     receivedAt: number,
   ): number {
-    let newest = -1;
-    let oldest = -1;
-    const timeOf = (index: number): number => decoded[index]?.time ?? Number.NaN;
+    let newest = Number.NEGATIVE_INFINITY;
+    let oldest = Number.POSITIVE_INFINITY;
+    let newestPointer: string | undefined;
+    let oldestPointer: string | undefined;
     for (let index = 0; index < decoded.length; index++) {
-      if (decoded[index].time === null) continue;
-      if (!(timeOf(index) <= timeOf(newest))) newest = index;
-      if (!(timeOf(index) >= timeOf(oldest))) oldest = index;
+      const { time } = decoded[index];
+      if (time === null) continue;
+      if (time > newest) {
+        newest = time;
+        newestPointer = pointers[index];
+      }
+      if (time < oldest) {
+        oldest = time;
+        oldestPointer = pointers[index];
+      }
     }
-    if (newest < 0) return 0;
-    const correction = clockCorrection({
-      newest: timeOf(newest),
-      oldest: timeOf(oldest),
-      newestPointer: pointers[newest],
-      oldestPointer: pointers[oldest],
-      receivedAt,
-      futureMax: this.#parts.futureMax,
-      clockTrusted: this.#isClockTrusted(receivedAt),
-    });
+    if (newest < oldest) return 0;
+    const clockTrusted = this.#isClockTrusted(receivedAt);
+    const { futureMax } = this.#parts;
+    const facts = { newest, oldest, newestPointer, oldestPointer, receivedAt, futureMax, clockTrusted };
+    const correction = clockCorrection(facts);
     if (correction > 0) this.#parts.ledger.clockCorrected++;
     return correction;
   }
@@ -217,12 +220,14 @@ export class Intake {
 
   #enter(decoded: Decoded, message: Message, receipt: Receipt): void {
     const { ledger } = this.#parts;
-    const bytes = message.payload.length + message.topic.length + overheadBytes;
-    const kept = { topic: message.topic, payload: message.payload, client: message.client };
+    const { topic, payload, client } = message;
+    const bytes = payload.length + topic.length + overheadBytes;
     const { refusal } = decoded;
     const quarantine = refusal
       ? {
-          ...kept,
+          topic,
+          payload,
+          client,
           receivedAt: decoded.receivedAt,
           reason: refusal.code,
           pointer: refusal.pointer,
@@ -230,7 +235,7 @@ export class Intake {
         }
       : null;
     const { readings, facts, receivedAt } = decoded;
-    const parts = { readings, facts, receivedAt, bytes, quarantine, settled: message.identity, message: kept };
+    const parts = { readings, facts, receivedAt, bytes, quarantine, settled: message.identity, message };
     this.#submit(parts, (outcome) => {
       if (outcome.kind === 'failed') {
         ledger.messages.shed++;
