@@ -29,6 +29,9 @@ export interface PipelineParts {
 
 type Attempted = Pick<Batch, 'commit' | 'draft'>;
 
+/** So many entries do not wait for the end of the turn in which they came. */
+const promptEntries = 500;
+
 const retryFirstMs = 250;
 const retryLastMs = 10_000;
 
@@ -120,22 +123,32 @@ export class Pipeline {
     });
   }
 
-  /** The end of the current turn of the event loop: everything that the sockets hold ready joins the batch. */
+  /**
+   * The end of the current turn of the event loop: everything that the sockets hold ready joins the batch. When that is
+   * a lot, the first part of it goes to the disk while the rest is decoded.
+   */
   #schedule(): void {
-    if (this.#running || this.#scheduled || this.#probe) return;
+    if (this.#running || this.#probe) return;
+    if (this.#queue.length === promptEntries) queueMicrotask(() => this.#run());
+    if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#running = true;
-      this.#drain()
-        .catch((error: unknown) => this.#parts.fatal(error))
-        .finally(() => {
-          this.#running = false;
-          // Something may have been submitted between the last look at the queue and this turn.
-          if (this.#queue.length > 0) this.#schedule();
-          if (!this.#scheduled) for (const resolve of this.#idle.splice(0)) resolve();
-        });
+      this.#run();
     });
+  }
+
+  #run(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#drain()
+      .catch((error: unknown) => this.#parts.fatal(error))
+      .finally(() => {
+        this.#running = false;
+        // Something may have been submitted between the last look at the queue and this turn.
+        if (this.#queue.length > 0) this.#schedule();
+        if (!this.#scheduled) for (const resolve of this.#idle.splice(0)) resolve();
+      });
   }
 
   async #drain(): Promise<void> {

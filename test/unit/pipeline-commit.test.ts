@@ -66,6 +66,19 @@ describe('a commit', () => {
     expect(rig.answers).toEqual(['settle a']);
   });
 
+  it('does not wait for the end of the turn when five hundred messages are there, and waits with one less', async () => {
+    rig.store.hold();
+    for (let index = 0; index < 499; index++) rig.publish(`m${index}`, topic, reading(1, index));
+    await afterTicks(20, () => expect(rig.store.attempts).toBe(0));
+    rig.publish('m499', topic, reading(1, 499));
+    await afterTicks(20, () => expect(rig.store.attempts).toBe(1));
+    rig.publish('m500', topic, reading(1, 500));
+    rig.store.release();
+    await settle();
+    expect(rig.store.commits.map((commit) => commit.readings.count)).toEqual([500, 1]);
+    expect(rig.answers).toEqual(Array.from({ length: 501 }, (_, index) => `settle m${index}`));
+  });
+
   it('answers nobody before it is on disk, then all in order of arrival, and only then tells', async () => {
     rig.store.hold();
     rig.publish('a', topic, reading(1, 1));
