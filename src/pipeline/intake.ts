@@ -36,6 +36,8 @@ export interface PostOutcome {
 
 /** Room in the window for what a message weighs beside its bytes: objects, columns, the alert overlay. */
 const overheadBytes = 256;
+/** So far may readings without a time be moved on to make room for one that has its own. */
+const nearMs = 1_000;
 const dayMs = 86_400_000;
 
 /** Where messages become entries: decoded, judged by the clock, given their series, counted. */
@@ -43,6 +45,8 @@ export class Intake {
   readonly #parts: IntakeParts;
   /** By series: the last time of receipt given to a reading without a time, so that two in one millisecond stay two. */
   readonly #stamps = new Map<number, number>();
+  /** By device: the time that its last corrected message was moved to. */
+  readonly #corrected = new Map<string, number>();
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
@@ -152,7 +156,7 @@ export class Intake {
     { readings: decoded, timePointers }: Pick<DecodedMessage, 'readings' | 'timePointers'>,
     receivedAt: number,
   ): Decoded {
-    const correction = this.#correction(decoded, timePointers, receivedAt);
+    const correction = this.#correction(device, decoded, timePointers, receivedAt);
     const { registry } = this.#parts;
     const assigned = registry.whole(() => decoded.map(({ metric }) => registry.assign(device, metric)));
     const isTimed = decoded.every(({ time }) => time !== null);
@@ -165,7 +169,7 @@ export class Intake {
     const readings = decoded.map(
       ({ time, value }, index): EntryReading => ({
         series: assigned[index],
-        time: time === null ? stamp : time - correction,
+        time: time === null ? stamp : this.#timed(assigned[index], time - correction, receivedAt),
         value,
       }),
     );
@@ -176,6 +180,7 @@ export class Intake {
 
   /** `pointers[i]` is where the time of reading i stands. Throws `time_implausible`. */
   #correction(
+    device: string,
     decoded: readonly { readonly time: number | null }[],
     pointers: readonly string[],
     receivedAt: number,
@@ -201,13 +206,24 @@ export class Intake {
     const { futureMax } = this.#parts;
     const facts = { newest, oldest, newestPointer, oldestPointer, receivedAt, futureMax, clockTrusted };
     const correction = clockCorrection(facts);
-    if (correction > 0) this.#parts.ledger.clockCorrected++;
-    return correction;
+    if (correction <= 0) return 0;
+    this.#parts.ledger.clockCorrected++;
+    // A device that empties its buffer sends many messages in one millisecond; each keeps a time of its own.
+    const target = Math.max(receivedAt, (this.#corrected.get(device) ?? 0) + 1);
+    this.#corrected.set(device, target);
+    return newest - target;
   }
 
   /** A clock that is behind the newest commit is no judge of others. */
   #isClockTrusted(receivedAt: number): boolean {
     return receivedAt >= this.#parts.lastCommitAt;
+  }
+
+  /** A reading with a time of its own: one without a time that comes in the same millisecond must not take its place. */
+  #timed(series: number, time: number, receivedAt: number): number {
+    const isNear = time >= receivedAt && time - receivedAt <= nearMs;
+    if (isNear && time > (this.#stamps.get(series) ?? 0)) this.#stamps.set(series, time);
+    return time;
   }
 
   /** One time of receipt for these series, later than any that one of them was given before. */
@@ -291,6 +307,7 @@ export class Intake {
     for (const [device, own] of Map.groupBy(posted.keys(), (index) => posted[index].device)) {
       const places = own.map((index) => pointers[index]);
       const correction = this.#correction(
+        device,
         own.map((index) => posted[index]),
         places,
         receivedAt,
@@ -316,7 +333,9 @@ export class Intake {
 
   #placePosted({ device, metric, time, value }: PostedReading, correction: number, receivedAt: number): EntryReading {
     const series = this.#parts.registry.assign(device, metric);
-    return { series, time: time === null ? this.#stamp([series], receivedAt) : time - correction, value };
+    const placed =
+      time === null ? this.#stamp([series], receivedAt) : this.#timed(series, time - correction, receivedAt);
+    return { series, time: placed, value };
   }
 
   #refusing<T>(decode: () => T): T {

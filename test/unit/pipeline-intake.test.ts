@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RejectedError, TransientError } from '../../src/base/errors.ts';
+import type { Commit } from '../../src/domain/commit.ts';
 import type { PostOutcome } from '../../src/pipeline/intake.ts';
 import { PipelineRig, settle } from '../support/pipeline-rig.ts';
 
@@ -37,6 +38,11 @@ async function refusal(posted: Promise<unknown>): Promise<string> {
     throw error;
   }
   return 'accepted';
+}
+
+/** The distinct times in what was committed. */
+function timesOf(commits: readonly Commit[]): ReadonlySet<number> {
+  return new Set(commits.flatMap(({ readings }) => [...readings.times.subarray(0, readings.count)]));
 }
 
 describe('a message', () => {
@@ -182,6 +188,21 @@ describe('a message', () => {
     expect([rig.stored, rig.ledger.refusals.get('time_implausible')]).toEqual([[], 2]);
     const quarantined = rig.store.commits.flatMap((commit) => commit.quarantine);
     expect(quarantined.map(({ pointer }) => pointer)).toEqual(['/1/ts', '/1/ts']);
+  });
+
+  it('of a device that empties its buffer keeps a time of its own, however many come in one millisecond', async () => {
+    for (let index = 0; index < 50; index++) {
+      rig.publish(`m${index}`, 'devices/a/telemetry', `{"ts":${now + 3_600_000 + index * 1_000},"x":${index}}`);
+    }
+    await settle();
+    expect(timesOf(rig.store.commits).size).toBe(50);
+  });
+
+  it('without a time never takes the place of one that has its own', async () => {
+    rig.publish('timed', 'devices/a/telemetry', `{"ts":${now},"x":1}`);
+    rig.publish('untimed', 'devices/a/telemetry', '{"x":2}');
+    await settle();
+    expect(timesOf(rig.store.commits).size).toBe(2);
   });
 
   it('is not corrected by a gateway whose own clock is behind its newest commit', async () => {
