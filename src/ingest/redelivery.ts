@@ -30,7 +30,7 @@ export class RedeliveryBook {
   }
 
   /**
-   * `repeated` is the DUP flag, or a QoS 2 packet id that has not been released. Answers `null` when the message was
+   * `repeated` is the DUP flag, or a QoS 2 packet id that is still open. Answers `null` when the message was
    * delivered before (`receipt` is, or will be, settled), else the receipt to hand on with the message.
    */
   admit(identity: SettledMessage, repeated: boolean, receipt: Receipt): Receipt | null {
@@ -48,6 +48,12 @@ export class RedeliveryBook {
       if (failure) this.#forget(identity, remembered);
       waiting?.(failure);
     };
+  }
+
+  /** Whether the same message waits for its receipt. A QoS 2 packet id stands for one message until then (MQTT 4.3.3). */
+  isOpen(identity: SettledMessage): boolean {
+    const known = this.#find(identity);
+    return known !== undefined && known.waiting !== null && known.hash === identity.hash;
   }
 
   #find({ client, packetId }: SettledMessage): Remembered | undefined {

@@ -1,7 +1,7 @@
 // The embedded broker over real sockets; faked are the clock and what stands behind the sink.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { connectAsync, type MqttClient } from 'mqtt';
+import { connect, connectAsync, type MqttClient } from 'mqtt';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Log } from '../../src/base/log.ts';
 import type { Message, Receipt } from '../../src/domain/message.ts';
@@ -283,6 +283,17 @@ describe('a message that comes again', () => {
     expect([sink.messages.length, sink.redeliveries]).toEqual([2, 2]);
   });
 
+  it('is one message while its QoS 2 packet id is open, DUP or not', async () => {
+    const { sink, port } = await start();
+    sink.holding = true;
+    const client = await open(port, 'pump');
+    for (let time = 0; time < 2; time++) client.send(publishPacket('plant/a', 'x', { qos: 2, id: 7 }));
+    await sink.until(() => sink.redeliveries === 1);
+    sink.release();
+    expect([(await client.next()).type, (await client.next()).type]).toEqual([packetType.pubrec, packetType.pubrec]);
+    expect(sink.messages).toHaveLength(1);
+  });
+
   it('with another payload is another message, DUP or not', async () => {
     const { sink, port } = await start();
     const client = await open(port, 'a');
@@ -290,6 +301,54 @@ describe('a message that comes again', () => {
     await client.next();
     await client.next();
     expect([sink.payloads, sink.redeliveries]).toEqual([['x', 'y'], 0]);
+  });
+});
+
+describe('a subscriber for whom much more waits than its backlog', () => {
+  const count = 300;
+  const padding = 'x'.repeat(50_000);
+
+  function heard(client: MqttClient): { readonly serials: Set<number>; readonly all: Promise<void> } {
+    const serials = new Set<number>();
+    const all = new Promise<void>((resolve) => {
+      client.on('message', (_topic, bytes) => {
+        serials.add(Number.parseInt(bytes.toString(), 10));
+        if (serials.size === count) resolve();
+      });
+    });
+    return { serials, all };
+  }
+
+  it('gets every retained message, though it pauses for a while', async () => {
+    const { port } = await start();
+    const sender = await mqttClient(port, 'sender');
+    await Promise.all(
+      Array.from({ length: count }, (_, index) =>
+        sender.publishAsync(`plant/${index}`, `${index} ${padding}`, { qos: 1, retain: true }),
+      ),
+    );
+    const subscriber = await open(port, 'late');
+    subscriber.send(subscribePacket(1, 'plant/#'));
+    expect((await subscriber.next()).type).toBe(packetType.suback);
+    subscriber.socket.pause();
+    for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve));
+    subscriber.socket.resume();
+    for (let got = 0; got < count; ) if ((await subscriber.next()).type === packetType.publish) got++;
+  });
+
+  it('gets everything that was queued while it was away', async () => {
+    const { port } = await start();
+    const session = { clientId: 'keeper', clean: false, protocolVersion: 4, reconnectPeriod: 0 } as const;
+    const before = await connectAsync(`mqtt://127.0.0.1:${port}`, session);
+    await before.subscribeAsync('plant/#', { qos: 1 });
+    await before.endAsync();
+    const sender = await mqttClient(port, 'sender');
+    await Promise.all(
+      Array.from({ length: count }, (_, index) => sender.publishAsync('plant/line', `${index} ${padding}`, { qos: 1 })),
+    );
+    const subscriber = connect(`mqtt://127.0.0.1:${port}`, session);
+    cleanups.push(() => subscriber.endAsync(true));
+    await heard(subscriber).all;
   });
 });
 

@@ -121,7 +121,11 @@ export class EmbeddedBroker {
         return;
       }
       const scanner = new PacketScanner({ packetBytesMax: this.#options.packetBytesMax, connectBytesMax });
-      const connection = new GuardedConnection(socket, scanner);
+      const connection = new GuardedConnection(socket, {
+        scanner,
+        clock: this.#parts.clock,
+        backlogMax: this.#options.subscriberBacklogMax,
+      });
       connection.hold(this.#held);
       this.#connections.add(connection);
       connection.on('close', () => {
@@ -259,7 +263,9 @@ export class EmbeddedBroker {
       this.#parts.sink.receive(message, receipt);
       return;
     }
-    const settle = this.#parts.redelivery.admit(identity, packet.dup, receipt);
+    const { redelivery } = this.#parts;
+    const repeated = packet.dup || (packet.qos === 2 && redelivery.isOpen(identity));
+    const settle = redelivery.admit(identity, repeated, receipt);
     if (settle) this.#parts.sink.receive(message, settle);
     else this.#parts.sink.redelivered();
   }
@@ -315,7 +321,8 @@ export class EmbeddedBroker {
       );
       conn.destroy();
     }
-    return false;
+    // Refusing a queued message would make aedes forget it; written to a closed connection it stays for the next one.
+    return packet.qos > 0;
   }
 
   #cut(client: Client, error: Error): void {

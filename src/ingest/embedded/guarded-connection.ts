@@ -1,23 +1,34 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import type { Clock } from '../../base/clock.ts';
 import type { PacketScanner } from './packet-scanner.ts';
+
+/** Longest that one write makes the broker wait for the other side to read. */
+const paceMs = 50;
+/** Acknowledgements are owed whatever the backlog; a client that asks and never reads is closed at this many times it. */
+const hardFactor = 16;
 
 /**
  * Stands between a socket and the broker. Inwards it lets only packets of permitted size through, and nothing at all
  * while the in-flight window is full, so that pressure reaches the sender through TCP. Outwards it gathers the small
- * writes of one turn into one and never makes the broker wait: aedes would hold up every other subscriber, and every
- * publisher, for one that does not read. The broker looks at `backlog` before it forwards, which bounds it.
+ * writes of one turn into one. While much is unread a write waits, which paces retained and queued messages, but only a
+ * moment: aedes would hold up every other subscriber, and every publisher, for one that does not read. What is owed in
+ * all is bounded by the broker, which looks at `backlog` before it forwards.
  */
 export class GuardedConnection extends Duplex {
   readonly #socket: Socket;
   readonly #scanner: PacketScanner;
+  readonly #clock: Clock;
+  readonly #backlogMax: number;
   #held = false;
   #wanted = false;
 
-  constructor(socket: Socket, scanner: PacketScanner) {
+  constructor(socket: Socket, parts: { scanner: PacketScanner; clock: Clock; backlogMax: number }) {
     super({ readableHighWaterMark: 32_768, writableHighWaterMark: 65_536, allowHalfOpen: false });
     this.#socket = socket;
-    this.#scanner = scanner;
+    this.#scanner = parts.scanner;
+    this.#clock = parts.clock;
+    this.#backlogMax = parts.backlogMax;
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('end', () => this.push(null));
@@ -83,6 +94,22 @@ export class GuardedConnection extends Duplex {
       return;
     }
     this.#socket.write(bytes);
-    done();
+    const waiting = this.#socket.writableLength;
+    if (waiting <= this.#backlogMax / 2) done();
+    else if (waiting > this.#backlogMax * hardFactor) this.destroy(new Error('it does not read what it is sent'));
+    else this.#afterPause(done);
+  }
+
+  /** Once everything was read, or after a moment. */
+  #afterPause(done: () => void): void {
+    const timer = this.#clock.after(paceMs, () => {
+      this.#socket.off('drain', onDrain);
+      done();
+    });
+    const onDrain = (): void => {
+      timer.cancel();
+      done();
+    };
+    this.#socket.once('drain', onDrain);
   }
 }
