@@ -31,14 +31,14 @@ export function createAdmission(ports: ApiPorts, router: RouteMatcher): Admissio
       const route = target.path === null ? null : router.match(method, target.path).route;
       const asset = target.path === null || route ? undefined : ports.assets.find(target.path);
       const isPublic = route?.isPublic === true || asset !== undefined || target.isBareBase || method === 'OPTIONS';
-      judge(request, { isPublic, isUpgrade: false });
+      judge(request, { isPublic, isUpgrade: false }, route !== null);
       return { target, route, asset };
     },
 
     refuseUpgrade(request, requestId) {
       try {
         const { path } = parseTarget(request.url ?? '/', ports.basePath);
-        judge(request, { isPublic: false, isUpgrade: true });
+        judge(request, { isPublic: false, isUpgrade: true }, true);
         if (path === livePath) return null;
         throw new RequestRefused('not_found', `WebSockets are served at ${ports.basePath}${livePath}`);
       } catch (error) {
@@ -47,7 +47,11 @@ export function createAdmission(ports: ApiPorts, router: RouteMatcher): Admissio
     },
   };
 
-  function judge(request: IncomingMessage, kind: { readonly isPublic: boolean; readonly isUpgrade: boolean }): void {
+  function judge(
+    request: IncomingMessage,
+    kind: { readonly isPublic: boolean; readonly isUpgrade: boolean },
+    isTaken: boolean,
+  ): void {
     const { headers } = request;
     const verdict = ports.access.judge({
       method: request.method ?? 'GET',
@@ -59,6 +63,8 @@ export function createAdmission(ports: ApiPorts, router: RouteMatcher): Admissio
       ...kind,
     });
     if (verdict.allowed) return;
+    // A body that nobody reads needs no media type; the answer is 404 or 405.
+    if (verdict.code === 'unsupported_media_type' && !isTaken) return;
     throw new RequestRefused(verdict.code, verdict.detail, {
       headers: verdict.code === 'unauthorized' ? { 'www-authenticate': 'Bearer realm="pulsegate"' } : {},
     });

@@ -51,6 +51,18 @@ function connectMqtt(password?: string): Promise<MqttClient> {
   });
 }
 
+it('open mode asks for a media type only where a body is read', async () => {
+  await start();
+  const status = async (path: string, init: RequestInit): Promise<number> =>
+    (await fetch(`http://127.0.0.1:${here.httpPort}/api/v1/${path}`, init)).status;
+  const answers = await Promise.all([
+    status('devices', { method: 'PUT' }),
+    status('nowhere', { method: 'POST' }),
+    status('readings', { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain' } }),
+  ]);
+  expect(answers).toEqual([405, 404, 415]);
+});
+
 describe('with a key', () => {
   let key: string;
   beforeEach(async () => {
