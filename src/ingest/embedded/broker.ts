@@ -1,12 +1,5 @@
 import { createServer, type AddressInfo, type Server } from 'node:net';
-import {
-  Aedes,
-  type AedesPublishPacket,
-  type AuthenticateError,
-  type Client,
-  type PublishPacket,
-  type Subscription,
-} from 'aedes';
+import type { Aedes, AedesPublishPacket, AuthenticateError, Client, PublishPacket, Subscription } from 'aedes';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
@@ -15,6 +8,7 @@ import { fingerprint } from '../fingerprint.ts';
 import type { RedeliveryBook } from '../redelivery.ts';
 import { GuardedConnection } from './guarded-connection.ts';
 import { PacketScanner } from './packet-scanner.ts';
+import { Relay } from './relay.ts';
 
 /** Where messages go. */
 export interface MessageSink {
@@ -101,7 +95,7 @@ export class EmbeddedBroker {
   /** Begins to listen. Rejects with the error of the socket, EADDRINUSE for example. */
   async start(): Promise<void> {
     this.#stopping = false;
-    const aedes = await Aedes.createBroker({
+    const aedes = new Relay({
       connectTimeout: 10_000,
       // Clients may send on before their CONNACK (MQTT 3.1.1 section 3.1.4); 42, the default, is soon reached.
       queueLimit: 1_000,
@@ -111,6 +105,7 @@ export class EmbeddedBroker {
       authorizeSubscribe: (_client, subscription, done) => done(null, this.#grant(subscription)),
       authorizeForward: (client, packet) => (this.#mayForward(client, packet) ? packet : null),
     });
+    await aedes.listen();
     aedes.on('clientError', (client, error) => this.#cut(client, error));
     aedes.on('connectionError', (client, error) => this.#cut(client, error));
     this.#aedes = aedes;
