@@ -51,10 +51,12 @@ function connectMqtt(password?: string): Promise<MqttClient> {
   });
 }
 
+async function status(path: string, init: RequestInit): Promise<number> {
+  return (await fetch(`http://127.0.0.1:${here.httpPort}/api/v1/${path}`, init)).status;
+}
+
 it('open mode asks for a media type only where a body is read', async () => {
   await start();
-  const status = async (path: string, init: RequestInit): Promise<number> =>
-    (await fetch(`http://127.0.0.1:${here.httpPort}/api/v1/${path}`, init)).status;
   const answers = await Promise.all([
     status('devices', { method: 'PUT' }),
     status('nowhere', { method: 'POST' }),
