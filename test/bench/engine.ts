@@ -20,6 +20,7 @@ import { createSqliteEngine } from '../../src/storage/sqlite/engine.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { commitOf, crashImage } from '../support/storage-commits.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { report } from './figure.ts';
 
 const deviceCount = 1_000;
 const metrics = ['temperature', 'heart_rate', 'humidity', 'steps', 'battery'];
@@ -180,7 +181,12 @@ async function compareIngest(ticks: number, seed: number): Promise<void> {
   console.log(
     `  a row a reading  ${shown(rowRate)} readings/s, ${shown(Math.min(ticks, rowStoreTicks) * seriesCount)} readings a round`,
   );
-  console.log(`  ratio            ${(engineRate / rowRate).toFixed(1)}`);
+  report({
+    what: 'engine: durable ingest / a row for every reading',
+    aim: '≥ 15',
+    measured: `${(engineRate / rowRate).toFixed(1)} (${shown(engineRate)} readings/s)`,
+    met: engineRate / rowRate >= 15,
+  });
   console.log(`  commit           p50 ${quantile(delays, 0.5)} ms, p99 ${quantile(delays, 0.99)} ms`);
   console.log(`  largest write-ahead log ${shown(walMax / 1024)} KiB`);
 }
@@ -239,7 +245,12 @@ async function measureBytes(ticks: number, seed: number): Promise<void> {
   const logged = Number(database.prepare('SELECT sum(readings) AS count FROM commit_log').get()?.['count']);
   database.close();
   console.log(`bytes on disk, pages and index included (${shown(stored)} readings in ${shown(chunks)} chunks)`);
-  console.log(`  sealed ${(sealed / stored).toFixed(2)} bytes a reading, in the log ${(log / logged).toFixed(2)}`);
+  report({
+    what: 'engine: bytes a reading, sealed and in the log',
+    aim: '',
+    measured: `${(sealed / stored).toFixed(2)} and ${(log / logged).toFixed(2)}`,
+    met: null,
+  });
   folder.remove();
 }
 
@@ -270,7 +281,12 @@ async function measureWear(seed: number): Promise<void> {
   console.log(
     `bytes written to disk at 10 messages/s of 3 readings, each committed by itself (${shown(commits)} commits)`,
   );
-  console.log(`  ${(written / commits).toFixed(0)} bytes a commit, ${(perDay / 1e9).toFixed(2)} GB a day`);
+  report({
+    what: 'engine: written to disk at 10 commits/s, sealing included',
+    aim: '',
+    measured: `${(perDay / 1e9).toFixed(1)} GB a day`,
+    met: null,
+  });
   folder.remove();
 }
 

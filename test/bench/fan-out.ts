@@ -17,6 +17,7 @@ import type { CommittedBatch } from '../../src/domain/commit.ts';
 import { LiveHub } from '../../src/live/hub.ts';
 import type { LiveLimits } from '../../src/live/limits.ts';
 import { LiveSource } from '../support/live-source.ts';
+import { report } from './figure.ts';
 
 interface Task {
   readonly url: string;
@@ -59,7 +60,12 @@ async function main(clients: number): Promise<void> {
   );
   console.log(`  hub      ${Math.round(hub).toLocaleString('en')} frames/s (${rates.hub.map(Math.round).join(', ')})`);
   console.log(`           ${Math.round(hub * readingsPerCommit).toLocaleString('en')} readings/s delivered`);
-  console.log(`  ratio    ${ratio.toFixed(2)}`);
+  report({
+    what: 'live: frames through the hub / a bare broadcast of the same frames',
+    aim: '',
+    measured: `${ratio.toFixed(2)} (${Math.round(hub).toLocaleString('en')} frames/s)`,
+    met: null,
+  });
   for (const watching of [1, 20, 100]) console.log(await latency(watching));
 }
 
