@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseDuration } from '../base/duration.ts';
 import { RejectedError } from '../base/errors.ts';
+import { MappingSpec } from '../contract/mapping.ts';
 
 /** Milliseconds, written `30s`, `5m`, `1h30m`. */
 const duration = z.union([z.string(), z.number()]).transform((text, context) => {
@@ -43,7 +44,12 @@ const list = z.union(
 const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')], {
   error: 'must be true or false',
 });
+/** 0 is a way to say "no limit" or "off", where the sentence of the option says so. */
+const countOrOff = whole.pipe(z.number().int().min(0));
 const url = z.union([z.literal(''), z.url({ protocol: /^https?$/ })], { error: 'must be an http or https URL, or ""' });
+
+/** Paths of PEM files; both empty: no TLS. */
+const tls = z.strictObject({ cert: z.string(), key: z.string() });
 
 /** Every option there is; `config/default.yaml` gives each its default and a sentence. */
 export const configSchema = z.strictObject({
@@ -51,30 +57,93 @@ export const configSchema = z.strictObject({
     host: z.string().min(1),
     port,
     publicUrl: url,
+    basePath: z.union([z.literal(''), z.string().regex(/^(\/[A-Za-z0-9._~-]+)+$/)], {
+      error: 'must begin with a slash and not end with one, for example /telemetry',
+    }),
     cors: list,
     trustProxy: flag,
+    trustedProxies: list,
     bodyBytesMax: bytes,
+    tls,
   }),
   mqtt: z.strictObject({
+    mode: z.enum(['embedded', 'external']),
     host: z.string().min(1),
     port,
+    webSocket: flag,
+    tls: z.strictObject({
+      ...tls.shape,
+      port,
+      clientCa: z.string(),
+      requireCertificate: flag,
+      identity: z.enum(['cn', 'san']),
+    }),
     packetBytesMax: bytes,
+    connectBytesMax: bytes,
     connectionsMax: count,
+    connectionsPerAddressMax: count,
+    halfOpenMax: count,
+    connectTimeout: duration,
+    keepaliveMin: duration,
+    keepaliveMax: duration,
+    topicLevelsMax: count,
+    subscriptionsMax: count,
+    denySubscribe: list,
     stallMax: duration,
     subscriberBacklogMax: bytes,
+    retainedMax: countOrOff,
+    retainedBytesMax: bytes,
+    retainedPerClientMax: countOrOff,
+    queueMessagesMax: countOrOff,
+    queueBytesMax: bytes,
+    sessionsMax: countOrOff,
+    sessionBytesMax: bytes,
+    sessionExpiry: duration,
+    external: z.strictObject({
+      url: z.union([z.literal(''), z.url({ protocol: /^(mqtts?|wss?)$/ })], {
+        error: 'must be an mqtt, mqtts, ws or wss URL, or ""',
+      }),
+      protocol: z.union([z.literal(4), z.literal(5), z.enum(['4', '5']).transform(Number)], {
+        error: 'must be 4 (MQTT 3.1.1) or 5',
+      }),
+      clientId: z.string().min(1),
+      username: z.string(),
+      password: z.string(),
+      ca: z.string(),
+      cert: z.string(),
+      key: z.string(),
+      topics: list,
+      connections: count,
+      group: z.string(),
+      inFlightMax: count,
+    }),
   }),
   data: z.strictObject({ dir: z.string().min(1) }),
-  ingest: z.strictObject({ futureMax: duration, inFlightMessagesMax: count, inFlightBytesMax: bytes }),
-  device: z.strictObject({ metricsMax: count }),
+  ingest: z.strictObject({
+    futureMax: duration,
+    inFlightMessagesMax: count,
+    inFlightBytesMax: bytes,
+    mappings: z.array(MappingSpec),
+  }),
+  device: z.strictObject({
+    metricsMax: count,
+    autoCreate: z.enum(['open', 'always', 'never']),
+    autoCreateMax: countOrOff,
+    messagesPerSecond: countOrOff,
+    bytesPerSecond: bytes,
+    burst: duration,
+    offlineAfter: duration,
+    sleepyOfflineAfter: duration,
+  }),
   storage: z.strictObject({ seriesMax: count, sealAfter: duration, resumeWindow: duration, resumeBytesMax: bytes }),
   quarantine: z.strictObject({ maxBytes: bytes }),
   live: z.strictObject({ clientsMax: count, subscriptionsMax: count, clientBacklogMax: bytes, heartbeat: duration }),
   webhooks: z.strictObject({ allowTargets: list, concurrency: count, timeout: duration }),
-  access: z.strictObject({ adminKey: z.string() }),
+  access: z.strictObject({ adminKey: z.string(), failuresPerMinute: countOrOff }),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']) }),
 });
 
 export type Config = z.output<typeof configSchema>;
 
 /** Options whose value never appears in a log or in `config print`. */
-export const secretPaths: readonly string[] = ['access.adminKey'];
+export const secretPaths: readonly string[] = ['access.adminKey', 'mqtt.external.password'];

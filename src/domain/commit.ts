@@ -1,9 +1,12 @@
 import type { AlertState, Transition } from './alert.ts';
+import type { Command } from './command.ts';
 import type { Attempt, Delivery } from './delivery.ts';
 import type { DeviceFact } from './device.ts';
+import type { TokenChange } from './device-token.ts';
 import type { QuarantineEntry } from './quarantine.ts';
 import type { ReadingColumns } from './reading.ts';
 import type { Series } from './series.ts';
+import type { SessionChange } from './session-row.ts';
 
 /** One atomic step of the engine: all of it is on disk, or none of it ever happened. */
 export interface Commit {
@@ -23,6 +26,14 @@ export interface Commit {
   /** Webhooks that are gone: their pending deliveries become `cancelled`. */
   readonly cancelledWebhooks: readonly string[];
   readonly quarantine: readonly QuarantineEntry[];
+  /** Quarantined messages, by id, that are gone: tried again with success, or thrown away. */
+  readonly quarantineRemoved: readonly number[];
+  readonly tokens: readonly TokenChange[];
+  readonly sessions: readonly SessionChange[];
+  /** Commands as they are now; one with a known id replaces it. */
+  readonly commands: readonly Command[];
+  /** Devices that are forgotten: their row, tokens and sessions. Readings and series stay. */
+  readonly forgottenDevices: readonly string[];
 }
 
 /** What makes a redelivery recognisable after its message was settled, also across a kill. */

@@ -2,16 +2,36 @@ import type { Value } from './reading.ts';
 
 export type DeviceStatus = 'online' | 'offline';
 
+/**
+ * How a device's status became known: it said so itself (`reported`), its connection opened, ended or broke (its will is
+ * `reported`), or nothing was heard for longer than it is expected to be silent; a message ends a `silent` spell.
+ */
+export type StatusCause = 'reported' | 'connected' | 'disconnected' | 'connection_lost' | 'silent' | 'heard';
+
+/** A device that asked for its own token with a provisioning key. */
+export interface Provisioned {
+  readonly profile: string;
+  /** Id of the provisioning key. */
+  readonly key: string;
+  /** Whether a person must approve it; the decision itself is in the catalog. */
+  readonly needsApproval: boolean;
+  /** Epoch ms. */
+  readonly at: number;
+}
+
 /** Something a machine told about itself that is worth a row; ordinary readings only move `lastSeen`. */
 export interface DeviceFact {
   readonly device: string;
   /** Receipt time, epoch ms. */
   readonly at: number;
   readonly status?: DeviceStatus | undefined;
+  /** Given with `status`. */
+  readonly cause?: StatusCause | undefined;
   /** Merged into the attributes known so far. */
   readonly attributes?: Readonly<Record<string, Value>> | undefined;
   /** How many messages of the device had their clock corrected since the last fact. */
   readonly clockCorrected?: number | undefined;
+  readonly provisioned?: Provisioned | undefined;
 }
 
 /** What the engine knows of a device. */
@@ -23,6 +43,9 @@ export interface DeviceRecord {
   /** null until a status message came. */
   readonly status: DeviceStatus | null;
   readonly statusAt: number | null;
+  readonly statusCause: StatusCause | null;
   readonly attributes: Readonly<Record<string, Value>>;
   readonly clockCorrected: number;
+  /** null for a device that was not provisioned by itself. */
+  readonly provisioned: Provisioned | null;
 }

@@ -1,4 +1,5 @@
 import type { SettledMessage } from './commit.ts';
+import type { Sender } from './principal.ts';
 
 /** Topic and bytes as they came. */
 export interface Message {
@@ -7,6 +8,7 @@ export interface Message {
   readonly qos: 0 | 1 | 2;
   /** MQTT client id; null for a will whose client is gone. */
   readonly client: string | null;
+  readonly sender: Sender;
   /** What makes its redelivery recognisable; null for QoS 0 and for wills, which have no packet id. */
   readonly identity: SettledMessage | null;
 }

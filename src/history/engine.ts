@@ -1,8 +1,11 @@
 import type { AlertState } from '../domain/alert.ts';
 import type { Commit, CommitResult, SettledMessage } from '../domain/commit.ts';
+import type { Command } from '../domain/command.ts';
 import type { DeviceRecord } from '../domain/device.ts';
+import type { DeviceToken } from '../domain/device-token.ts';
 import type { ReadingColumns, Value } from '../domain/reading.ts';
 import type { Series } from '../domain/series.ts';
+import type { SessionRow } from '../domain/session-row.ts';
 import type { HistoryReader } from './reader.ts';
 
 /**
@@ -43,6 +46,11 @@ export interface Recovered {
   readonly alertStates: readonly AlertState[];
   /** Messages settled lately, oldest first. */
   readonly settled: readonly SettledMessage[];
+  readonly tokens: readonly DeviceToken[];
+  /** In the order in which their rows were first put. */
+  readonly sessions: readonly SessionRow[];
+  /** Commands that are not in a final state, oldest first. */
+  readonly commands: readonly Command[];
 }
 
 export interface SeriesHead extends Series {

@@ -1,4 +1,5 @@
 import type { Alert, Transition } from '../domain/alert.ts';
+import type { Command } from '../domain/command.ts';
 import type { LogPage } from '../domain/commit.ts';
 import type { Attempt, DeliveryRecord, DeliveryState } from '../domain/delivery.ts';
 import type { QuarantineRecord } from '../domain/quarantine.ts';
@@ -30,7 +31,19 @@ export interface HistoryReader {
     readonly limit: number;
     readonly before?: number | undefined;
   }): Promise<readonly QuarantineRecord[]>;
+  /** One quarantined message, or null when it is gone. */
+  quarantined(id: number): Promise<QuarantineRecord | null>;
+  /** Newest first by (`createdAt`, id). */
+  commands(query: CommandsQuery): Promise<readonly Command[]>;
+  command(id: string): Promise<Command | null>;
   stats(): Promise<EngineStats>;
+}
+
+export interface CommandsQuery {
+  readonly device?: string | undefined;
+  readonly limit: number;
+  /** Continue after this one. */
+  readonly after?: { readonly createdAt: number; readonly id: string } | undefined;
 }
 
 export interface Sample {

@@ -1,12 +1,15 @@
 import type { Commit, CommitResult, CommittedBatch, SettledMessage } from '../domain/commit.ts';
+import type { Command } from '../domain/command.ts';
 import type { Attempt } from '../domain/delivery.ts';
 import type { DeviceFact } from '../domain/device.ts';
+import type { TokenChange } from '../domain/device-token.ts';
 import type { QuarantineEntry } from '../domain/quarantine.ts';
 import { disposition, type ReadingColumns, valueAt } from '../domain/reading.ts';
 import { ReadingBuilder } from '../domain/reading-builder.ts';
 import type { Series } from '../domain/series.ts';
+import type { SessionChange } from '../domain/session-row.ts';
 import type { AlertDraft, AlertJudge, DeliveryPlanner, NewestTime } from './ports.ts';
-import type { Entry, Outcome } from './entry.ts';
+import type { Entry, EntryChanges, Outcome } from './entry.ts';
 import type { SeriesRegistry } from './series-registry.ts';
 
 /** What a batch is made with. */
@@ -37,6 +40,7 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
   const attempts: Attempt[] = [];
   const cancelledWebhooks: string[] = [];
   const quarantine: QuarantineEntry[] = [];
+  const changes = noChanges();
   let at = 0;
   for (const entry of entries) {
     at = Math.max(at, entry.receivedAt);
@@ -53,6 +57,7 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
     if (entry.attempt) attempts.push(entry.attempt);
     cancelledWebhooks.push(...entry.removedWebhooks);
     if (entry.quarantine) quarantine.push(entry.quarantine);
+    if (entry.changes) gather(entry.changes, changes);
   }
   draft.expire(parts.now);
   const newSeries = parts.registry.unpersisted();
@@ -69,8 +74,29 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
     attempts,
     cancelledWebhooks,
     quarantine,
+    ...changes,
   };
   return { commit, draft, isEmpty: isEmpty(commit) };
+}
+
+interface Changes {
+  readonly quarantineRemoved: number[];
+  readonly tokens: TokenChange[];
+  readonly sessions: SessionChange[];
+  readonly commands: Command[];
+  readonly forgottenDevices: string[];
+}
+
+function noChanges(): Changes {
+  return { quarantineRemoved: [], tokens: [], sessions: [], commands: [], forgottenDevices: [] };
+}
+
+function gather(from: EntryChanges, to: Changes): void {
+  if (from.quarantineRemoved) to.quarantineRemoved.push(...from.quarantineRemoved);
+  if (from.tokens) to.tokens.push(...from.tokens);
+  if (from.sessions) to.sessions.push(...from.sessions);
+  if (from.commands) to.commands.push(...from.commands);
+  if (from.forgottenDevices) to.forgottenDevices.push(...from.forgottenDevices);
 }
 
 /** A device is born in the commit of its first series. */
@@ -83,19 +109,22 @@ function births(newSeries: readonly Series[], facts: readonly DeviceFact[], at: 
 }
 
 function isEmpty(commit: Commit): boolean {
-  const {
-    readings,
-    settled,
-    deviceFacts,
-    transitions,
-    alertStates,
-    deliveries,
-    attempts,
-    cancelledWebhooks,
-    quarantine,
-  } = commit;
-  const lists = [settled, deviceFacts, transitions, alertStates, deliveries, attempts, cancelledWebhooks, quarantine];
-  return readings.count === 0 && lists.every((list) => list.length === 0);
+  return (
+    commit.readings.count === 0 &&
+    commit.settled.length === 0 &&
+    commit.deviceFacts.length === 0 &&
+    commit.transitions.length === 0 &&
+    commit.alertStates.length === 0 &&
+    commit.deliveries.length === 0 &&
+    commit.attempts.length === 0 &&
+    commit.cancelledWebhooks.length === 0 &&
+    commit.quarantine.length === 0 &&
+    commit.quarantineRemoved.length === 0 &&
+    commit.tokens.length === 0 &&
+    commit.sessions.length === 0 &&
+    commit.commands.length === 0 &&
+    commit.forgottenDevices.length === 0
+  );
 }
 
 /** The readings of entries, in order of arrival, as columns. */

@@ -1,7 +1,8 @@
 import type { Attempt } from '../domain/delivery.ts';
 import type { DeviceFact } from '../domain/device.ts';
-import type { SettledMessage } from '../domain/commit.ts';
+import type { Commit, SettledMessage } from '../domain/commit.ts';
 import type { QuarantineEntry } from '../domain/quarantine.ts';
+import type { Sender } from '../domain/principal.ts';
 import type { Value } from '../domain/reading.ts';
 import type { Rule } from '../domain/rule.ts';
 
@@ -14,14 +15,26 @@ export interface Entry {
   readonly attempt: Attempt | null;
   readonly rules: readonly Rule[] | null;
   readonly removedWebhooks: readonly string[];
+  /** What seldom changes; null for an ordinary message. */
+  readonly changes: EntryChanges | null;
   /** Receipt time, epoch ms. */
   readonly receivedAt: number;
   /** Size in the in-flight window; 0 for entries of our own, which do not pass through it. */
   readonly bytes: number;
   /** The message as it came, should it turn out that it cannot be stored. */
-  readonly message: { readonly topic: string; readonly payload: Uint8Array; readonly client: string | null } | null;
+  readonly message: {
+    readonly topic: string;
+    readonly payload: Uint8Array;
+    readonly client: string | null;
+    readonly sender: Sender;
+  } | null;
   readonly settle: (outcome: Outcome) => void;
 }
+
+/** Parts of a commit that are handed through as they are. */
+export type EntryChanges = Partial<
+  Pick<Commit, 'quarantineRemoved' | 'tokens' | 'sessions' | 'commands' | 'forgottenDevices'>
+>;
 
 export interface EntryReading {
   readonly series: number;
@@ -53,6 +66,7 @@ export function entry(parts: Partial<Entry> & Pick<Entry, 'receivedAt' | 'settle
     attempt: parts.attempt ?? null,
     rules: parts.rules ?? null,
     removedWebhooks: parts.removedWebhooks ?? nothing,
+    changes: parts.changes ?? null,
     receivedAt: parts.receivedAt,
     bytes: parts.bytes ?? 0,
     message: parts.message ?? null,

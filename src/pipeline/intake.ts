@@ -236,7 +236,7 @@ export class Intake {
 
   #enter(decoded: Decoded, message: Message, receipt: Receipt): void {
     const { ledger } = this.#parts;
-    const { topic, payload, client } = message;
+    const { topic, payload, client, sender } = message;
     const bytes = payload.length + topic.length + overheadBytes;
     const { refusal } = decoded;
     const quarantine = refusal
@@ -244,6 +244,7 @@ export class Intake {
           topic,
           payload,
           client,
+          sender,
           receivedAt: decoded.receivedAt,
           reason: refusal.code,
           pointer: refusal.pointer,

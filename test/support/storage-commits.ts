@@ -26,6 +26,11 @@ export function commitOf(seq: number, rows: readonly Row[], parts: Partial<Commi
     attempts: [],
     cancelledWebhooks: [],
     quarantine: [],
+    quarantineRemoved: [],
+    tokens: [],
+    sessions: [],
+    commands: [],
+    forgottenDevices: [],
     ...parts,
   };
 }

@@ -33,11 +33,15 @@ describe('the configuration', () => {
       host: '127.0.0.1',
       port: 8080,
       publicUrl: '',
+      basePath: '',
       cors: [],
       trustProxy: false,
+      trustedProxies: ['127.0.0.0/8', '::1'],
       bodyBytesMax: 8_388_608,
+      tls: { cert: '', key: '' },
     });
     expect([config.mqtt.port, config.data.dir, config.ingest.futureMax]).toEqual([1883, './data', 60_000]);
+    expect([config.mqtt.tls.port, config.mqtt.external.protocol]).toEqual([8883, 4]);
     expect([config.storage.sealAfter, config.quarantine.maxBytes]).toEqual([600_000, 67_108_864]);
     expect(config.webhooks.allowTargets).toEqual([]);
   });
@@ -63,6 +67,7 @@ describe('the configuration', () => {
     const config = loadConfig();
     expect(Object.isFrozen(config)).toBe(true);
     for (const section of Object.values(config)) expect(Object.isFrozen(section)).toBe(true);
+    expect(Object.isFrozen(config.mqtt.external.topics)).toBe(true);
     expect(Object.isFrozen(config.webhooks.allowTargets)).toBe(true);
     expect(loadConfig({ flags: { 'http.port': 1 } }).http.port).toBe(1);
     expect(loadConfig().http.port).toBe(8080);
@@ -123,6 +128,10 @@ describe('an option', () => {
     ['http.port', 65_536],
     ['http.port', -1],
     ['mqtt.connectionsMax', 0],
+    ['mqtt.mode', 'both'],
+    ['mqtt.external.protocol', '3'],
+    ['mqtt.external.url', 'http://broker'],
+    ['http.basePath', 'telemetry/'],
     ['mqtt.connectionsMax', '1e3'],
     ['http.host', ''],
     ['http.trustProxy', 'yes'],
@@ -154,10 +163,12 @@ describe('a secret', () => {
   });
 
   it('is shown as *** when it is set and as nothing when it is not', () => {
-    const config = loadConfig({ flags: { 'access.adminKey': 'pulse_secret' } });
+    const flags = { 'access.adminKey': 'pulse_secret', 'mqtt.external.password': 'pulse_secret' };
+    const config = loadConfig({ flags });
     const shown = JSON.stringify(redactConfig(config));
     expect(shown).not.toContain('pulse_secret');
-    expect(redactConfig(config)).toEqual({ ...config, access: { adminKey: '***' } });
+    const hidden = { 'access.adminKey': '***', 'mqtt.external.password': '***' };
+    expect(redactConfig(config)).toEqual(loadConfig({ flags: hidden }));
     expect(redactConfig(loadConfig())).toEqual(loadConfig());
     expect(config.access.adminKey).toBe('pulse_secret');
   });

@@ -38,6 +38,11 @@ function commit(
     transitions: [],
     cancelledWebhooks: [],
     quarantine: [],
+    quarantineRemoved: [],
+    tokens: [],
+    sessions: [],
+    commands: [],
+    forgottenDevices: [],
   };
 }
 

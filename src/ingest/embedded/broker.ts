@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Message, Receipt } from '../../domain/message.ts';
+import { anySender } from '../../domain/principal.ts';
 import { fingerprint } from '../fingerprint.ts';
 import type { RedeliveryBook } from '../redelivery.ts';
 import { GuardedConnection } from './guarded-connection.ts';
@@ -252,7 +253,14 @@ export class EmbeddedBroker {
       packet.qos > 0 && packetId !== undefined && clientId !== null
         ? { client: clientId, packetId, hash: fingerprint(packet.topic, payload) }
         : null;
-    const message: Message = { topic: packet.topic, payload, qos: packet.qos, client: clientId, identity };
+    const message: Message = {
+      topic: packet.topic,
+      payload,
+      qos: packet.qos,
+      client: clientId,
+      sender: anySender,
+      identity,
+    };
     const receipt = this.#tracked(client, done);
     if (!identity) {
       this.#parts.sink.receive(message, receipt);

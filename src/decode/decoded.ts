@@ -1,0 +1,47 @@
+import type { CommandReply } from '../domain/command.ts';
+import type { DeviceStatus } from '../domain/device.ts';
+import type { OutgoingMessage } from '../domain/outgoing-message.ts';
+import type { Sender } from '../domain/principal.ts';
+import type { Value } from '../domain/reading.ts';
+import type { DecodedReading } from './native.ts';
+
+/** A message as a dialect gets to see it. */
+export interface DialectMessage {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly sender: Sender;
+  /** Time of receipt, epoch ms: what relative times count from. */
+  readonly receivedAt: number;
+}
+
+/** What one message says of one device. */
+export interface DeviceMessage {
+  readonly device: string;
+  readonly readings: readonly DecodedReading[];
+  /** `timePointers[i]` is where the time of reading i stands, or would stand. */
+  readonly timePointers: readonly string[];
+  /** Readings whose time was finer than a millisecond and was truncated. */
+  readonly truncated: number;
+  readonly status: DeviceStatus | null;
+  readonly attributes: Readonly<Record<string, Value>> | null;
+}
+
+/** What a message says, whatever its dialect. With nothing in it the message was understood and calls for nothing. */
+export interface Decoded {
+  readonly devices: readonly DeviceMessage[];
+  readonly replies: readonly CommandReply[];
+  /** Owed in return, to be published once the message is on disk: a Sparkplug rebirth request, for example. */
+  readonly requests: readonly OutgoingMessage[];
+}
+
+/**
+ * A way of writing readings on topics of its own. Deterministic: what it answers follows from the messages it was shown,
+ * in their order, and from nothing else.
+ */
+export interface Dialect {
+  readonly name: string;
+  /** Whether messages on the topic are this dialect's. Asked for every message that is not native, so it must be quick. */
+  claims(topic: string): boolean;
+  /** Throws `RejectedError` with a pointer to the first fault. */
+  decode(message: DialectMessage): Decoded;
+}

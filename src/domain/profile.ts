@@ -1,0 +1,36 @@
+/** What a metric means. */
+export interface MetricProfile {
+  /** UCUM code (ucum.org), "Cel" for example; null where it has none or nobody said. */
+  readonly unit: string | null;
+  /** `gauge` goes up and down, `counter` only up until it is reset, `state` holds until the next reading. */
+  readonly kind: 'gauge' | 'counter' | 'state';
+  /** How often a reading is expected, ms; null when nobody said. */
+  readonly interval: number | null;
+  /** The plausible range, inclusive; a number outside is refused with `value_implausible`. */
+  readonly min: number | null;
+  readonly max: number | null;
+}
+
+/** What devices of one make have in common; devices inherit it. A person's decision, kept in the catalog. */
+export interface Profile {
+  /** A name fit for a path: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`. */
+  readonly id: string;
+  readonly description: string;
+  /** By metric name or glob; the exact name wins, then the first glob that matches. */
+  readonly metrics: Readonly<Record<string, MetricProfile>>;
+  /** How payloads on `devices/{device}/telemetry` are written. */
+  readonly dialect: PayloadDialect;
+  /** `always-on` is offline soon after it fell silent; `sleepy` wakes, sends and leaves, and is given a long time. */
+  readonly presence: 'always-on' | 'sleepy';
+  /** How often the device is heard of when all is well, ms; null: the default of its presence class. */
+  readonly interval: number | null;
+  /** Whether its devices may speak for other devices (a ThingsBoard or Sparkplug gateway). */
+  readonly gateway: boolean;
+  /** RFC 3339. */
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+/** Dialects of a payload whose topic already says which device it is from. */
+export const payloadDialects = ['native', 'senml', 'senml-cbor', 'influx', 'bare'] as const;
+export type PayloadDialect = (typeof payloadDialects)[number];
