@@ -1,3 +1,12 @@
+import type { TopicRights } from './principal.ts';
+
+/**
+ * What a key may do. `read`: ask and watch. `write`: send readings and commands. `admin`: everything, keys included.
+ * `mqtt`: connect to the broker, within the filters given with it.
+ */
+export const keyScopes = ['read', 'write', 'admin', 'mqtt'] as const;
+export type KeyScope = (typeof keyScopes)[number];
+
 /** What is kept of a key: enough to know it again, not to use it. */
 export interface KeyRecord {
   /** The eight characters after `pulse_`, which name the key wherever it is shown. */
@@ -7,4 +16,9 @@ export interface KeyRecord {
   readonly name: string;
   /** RFC 3339. */
   readonly createdAt: string;
+  readonly scopes: readonly KeyScope[];
+  /** What a key with the scope `mqtt` or `admin` may publish and subscribe to. */
+  readonly mqtt: TopicRights;
+  /** RFC 3339; null for never. */
+  readonly expiresAt: string | null;
 }

@@ -2,6 +2,8 @@ import type { AlertState, Transition } from '../domain/alert.ts';
 import type { Commit, CommitResult, CommittedBatch } from '../domain/commit.ts';
 import type { Delivery, DeliveryRecord } from '../domain/delivery.ts';
 import type { Value } from '../domain/reading.ts';
+import type { ErrorCode } from '../contract/error-codes.ts';
+import type { MetricProfile, PayloadDialect } from '../domain/profile.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Series } from '../domain/series.ts';
 
@@ -27,6 +29,21 @@ export interface AlertDraft {
   readonly transitions: readonly Transition[];
   readonly states: readonly AlertState[];
   apply(): void;
+}
+
+/** What people decided about a device, as far as taking its messages is concerned. */
+export interface DeviceTerms {
+  /** Why nothing of it is taken; null when all is well. */
+  readonly refusal: { readonly code: ErrorCode; readonly detail: string } | null;
+  /** How payloads on `devices/{device}/telemetry` are written. */
+  readonly dialect: PayloadDialect;
+  /** The profile of a metric for its plausible range; null when no profile has one, which saves asking for each reading. */
+  readonly metric: ((metric: string) => MetricProfile | null) | null;
+}
+
+/** Asked for every message, so it answers from memory, and with the same object while nothing changed. */
+export interface DeviceBook {
+  terms(device: string): DeviceTerms;
 }
 
 /** Which deliveries transitions make; pure. `seq` and `at` are those of the commit that will carry them. */
