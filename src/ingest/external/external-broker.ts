@@ -1,0 +1,168 @@
+import type { Clock } from '../../base/clock.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import type { Message } from '../../domain/message.ts';
+import type { OutgoingMessage } from '../../domain/outgoing-message.ts';
+import type { MessageSink } from '../embedded/broker.ts';
+import type { RedeliveryBook } from '../redelivery.ts';
+import { Connection } from './connection.ts';
+import type { Endpoint } from './endpoint.ts';
+
+export interface ExternalBrokerOptions {
+  readonly endpoint: Endpoint;
+  readonly protocol: 4 | 5;
+  readonly clientId: string;
+  readonly username: string;
+  readonly password: string;
+  /** MQTT filters. */
+  readonly topics: readonly string[];
+  /** Connections that share the subscription. */
+  readonly connections: number;
+  /** Name of the shared subscription, or "" for none: then there is one connection. */
+  readonly group: string;
+  readonly inFlightMax: number;
+  readonly packetBytesMax: number;
+}
+
+export interface ExternalBrokerParts {
+  readonly sink: MessageSink;
+  readonly redelivery: RedeliveryBook;
+  /** Takes what the broker had retained when we came: old states, by which a dialect knows its devices. */
+  readonly retained: (message: Message) => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface ExternalBrokerCounts {
+  /** Connections that are subscribed. */
+  readonly connections: number;
+  /** How often a connection ended. */
+  readonly lost: number;
+  /** Messages that wait for the disk. */
+  readonly waiting: number;
+  /** Messages to devices that could not be handed to the broker. */
+  readonly unsent: number;
+}
+
+/** How long the broker is given to send what it retained. */
+const retainedMs = 3_000;
+const stopGraceMs = 2_000;
+
+/**
+ * The user's own broker: several connections share one subscription (`$share`), and each message is acknowledged when it
+ * is on disk. Their sessions last, so what comes while the gateway is away waits at the broker.
+ */
+export class ExternalBroker {
+  readonly #options: ExternalBrokerOptions;
+  readonly #parts: ExternalBrokerParts;
+  readonly #connections: readonly Connection[];
+  #listener: Connection | undefined;
+  #windowOpen = true;
+  #healthy = true;
+  #stopping = false;
+  #unsent = 0;
+
+  constructor(options: ExternalBrokerOptions, parts: ExternalBrokerParts) {
+    this.#options = options;
+    this.#parts = parts;
+    const { topics, group } = options;
+    const filters = group === '' ? topics : topics.map((topic) => `$share/${group}/${topic}`);
+    const count = group === '' ? 1 : options.connections;
+    this.#connections = Array.from(
+      { length: count },
+      (_, index) =>
+        new Connection({ ...this.#common(`${options.clientId}-${index + 1}`), lasting: true, filters }, parts),
+    );
+  }
+
+  /** Begins to connect, and goes on trying for as long as it takes; `fault` says how it stands. */
+  start(): void {
+    for (const connection of this.#connections) connection.start();
+    if (this.#options.group !== '') this.#listenForRetained();
+  }
+
+  /** A sentence while nothing comes in; null while at least one connection is served. */
+  get fault(): string | null {
+    const faults = this.#connections.map(({ fault }) => fault);
+    return faults.includes(null) ? null : `the external MQTT broker does not serve us: ${faults[0]}`;
+  }
+
+  counts(): ExternalBrokerCounts {
+    return {
+      connections: this.#connections.filter(({ fault }) => fault === null).length,
+      lost: this.#connections.reduce((sum, { lost }) => sum + lost, 0),
+      waiting: this.#waiting(),
+      unsent: this.#unsent,
+    };
+  }
+
+  /** The in-flight window is full (`false`) or has room again (`true`). */
+  windowChanged(open: boolean): void {
+    this.#windowOpen = open;
+    this.#hold();
+  }
+
+  /** While storage is unavailable nothing is read: the broker keeps it. */
+  storageChanged(healthy: boolean): void {
+    this.#healthy = healthy;
+    this.#hold();
+  }
+
+  /** To whoever subscribes at the broker. Answers whether the broker took it (QoS 0: whether it was sent). */
+  async publish(message: OutgoingMessage): Promise<boolean> {
+    const connection = this.#connections.find(({ fault }) => fault === null);
+    const taken = connection !== undefined && (await connection.publish(message));
+    if (!taken) this.#unsent++;
+    return taken;
+  }
+
+  /** Reads no more, waits a moment for what is being stored, and leaves. May come twice. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#hold();
+    const { clock } = this.#parts;
+    const deadline = clock.monotonic() + stopGraceMs;
+    while (this.#waiting() > 0 && clock.monotonic() < deadline) await clock.sleep(5);
+    const connections = this.#listener ? [...this.#connections, this.#listener] : this.#connections;
+    await Promise.all(connections.map((connection) => connection.stop()));
+  }
+
+  #waiting(): number {
+    return this.#connections.reduce((sum, { waiting }) => sum + waiting, 0);
+  }
+
+  #hold(): void {
+    const held = !this.#windowOpen || !this.#healthy || this.#stopping;
+    for (const connection of this.#connections) connection.hold(held);
+  }
+
+  /** A shared subscription is not sent what was retained (MQTT 5 section 4.8.2), so one that is not asks for it once. */
+  #listenForRetained(): void {
+    const { clock } = this.#parts;
+    const listener = new Connection(
+      { ...this.#common(`${this.#options.clientId}-retained`), lasting: false, filters: this.#options.topics },
+      {
+        ...this.#parts,
+        // News comes through the shared subscription, too.
+        sink: { receive: (_message, receipt) => receipt(), redelivered: () => {} },
+        subscribed: () => clock.after(retainedMs, () => void listener.stop()),
+      },
+    );
+    this.#listener = listener;
+    listener.start();
+  }
+
+  #common(clientId: string): {
+    readonly endpoint: Endpoint;
+    readonly clientId: string;
+    readonly username: string;
+    readonly password: string;
+    readonly protocol: 4 | 5;
+    readonly packetBytesMax: number;
+    readonly inFlightMax: number;
+  } {
+    const { endpoint, username, password, protocol, packetBytesMax, inFlightMax } = this.#options;
+    return { endpoint, clientId, username, password, protocol, packetBytesMax, inFlightMax };
+  }
+}
