@@ -28,7 +28,9 @@ export class DeviceDirectory {
   /** What the engine knows. Who was online when the gateway ended has no connection now: unknown until it says so again. */
   load(records: readonly DeviceRecord[]): void {
     for (const record of records) {
-      this.#devices.set(record.device, { ...record, status: record.status === 'online' ? null : record.status });
+      const wasOnline = record.status === 'online';
+      const status = wasOnline ? null : record.status;
+      this.#devices.set(record.device, { ...record, status, statusCause: wasOnline ? null : record.statusCause });
     }
   }
 
@@ -39,15 +41,16 @@ export class DeviceDirectory {
       const record = this.#ofSeries(series[row], commit.at);
       if (commit.at > record.lastSeen) record.lastSeen = commit.at;
     }
+    if (commit.forgottenDevices.length > 0) this.#forget(commit.forgottenDevices);
   }
 
   get(device: string): DeviceRecord | undefined {
     return this.#devices.get(device);
   }
 
-  /** In order of their ids. */
-  list(): readonly DeviceRecord[] {
-    return [...this.#devices.values()].sort((a, b) => (a.device < b.device ? -1 : 1));
+  /** In no order: whoever wants one of 100,000 sorts the page that is shown, not the fleet. */
+  list(): Iterable<DeviceRecord> {
+    return this.#devices.values();
   }
 
   #ofSeries(series: number, at: number): Mutable<DeviceRecord> {
@@ -62,7 +65,17 @@ export class DeviceDirectory {
   #record(device: string, at: number): Mutable<DeviceRecord> {
     let record = this.#devices.get(device);
     if (!record) {
-      record = { device, firstSeen: at, lastSeen: at, status: null, statusAt: null, attributes: {}, clockCorrected: 0 };
+      record = {
+        device,
+        firstSeen: at,
+        lastSeen: at,
+        status: null,
+        statusAt: null,
+        statusCause: null,
+        attributes: {},
+        clockCorrected: 0,
+        provisioned: null,
+      };
       this.#devices.set(device, record);
     }
     return record;
@@ -75,8 +88,10 @@ export class DeviceDirectory {
       this.#online += Number(fact.status === 'online') - Number(record.status === 'online');
       record.status = fact.status;
       record.statusAt = fact.at;
+      record.statusCause = fact.cause ?? null;
     }
     if (fact.attributes) record.attributes = { ...record.attributes, ...fact.attributes };
     record.clockCorrected += fact.clockCorrected ?? 0;
+    record.provisioned = fact.provisioned ?? record.provisioned;
   }
 }
