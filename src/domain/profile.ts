@@ -1,3 +1,5 @@
+import { compileGlob, type Glob } from './glob.ts';
+
 /** What a metric means. */
 export interface MetricProfile {
   /** UCUM code (ucum.org), "Cel" for example; null where it has none or nobody said. */
@@ -34,3 +36,37 @@ export interface Profile {
 /** Dialects of a payload whose topic already says which device it is from. */
 export const payloadDialects = ['native', 'senml', 'senml-cbor', 'influx', 'bare'] as const;
 export type PayloadDialect = (typeof payloadDialects)[number];
+
+/** What tells a profile's globs from its names: a compiled form that lives as long as the profile. */
+interface CompiledMetrics {
+  readonly exact: ReadonlyMap<string, MetricProfile>;
+  readonly globs: readonly { readonly matches: Glob; readonly metric: MetricProfile }[];
+}
+const compiled = new WeakMap<Profile, CompiledMetrics>();
+
+/** What the profile says about a metric: under its name, else under the first glob that matches; null for nothing. */
+export function metricOf(profile: Profile, metric: string): MetricProfile | null {
+  let metrics = compiled.get(profile);
+  if (!metrics) {
+    metrics = compileMetrics(profile);
+    compiled.set(profile, metrics);
+  }
+  const exact = metrics.exact.get(metric);
+  if (exact) return exact;
+  return metrics.globs.find(({ matches }) => matches(metric))?.metric ?? null;
+}
+
+/** Whether any metric of the profile has a plausible range. */
+export function hasRanges(profile: Profile): boolean {
+  return Object.values(profile.metrics).some(({ min, max }) => min !== null || max !== null);
+}
+
+function compileMetrics(profile: Profile): CompiledMetrics {
+  const entries = Object.entries(profile.metrics);
+  return {
+    exact: new Map(entries.filter(([name]) => !/[*?,]/.test(name))),
+    globs: entries
+      .filter(([name]) => /[*?,]/.test(name))
+      .map(([name, metric]) => ({ matches: compileGlob(name), metric })),
+  };
+}
