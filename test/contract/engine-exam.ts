@@ -260,12 +260,13 @@ export function engineExam(name: string, make: MakeEngine): void {
       it('are born in the commit of their first reading or fact, and facts are merged', async () => {
         await engine.open();
         const at = 1_790_000_001_000;
+        const provisioned = { profile: 'fridge', key: 'pk1', needsApproval: true, at: 5 };
         await engine.commit(
           commitOf(1, [[1, 1, 1]], {
             newSeries: newSeries(1),
             deviceFacts: [
-              { device: 'device-1', at, status: 'online', attributes: { model: 'a', rev: 1 } },
-              { device: 'device-1', at, attributes: { rev: 2, ok: true }, clockCorrected: 2 },
+              { device: 'device-1', at, status: 'online', cause: 'heard', attributes: { model: 'a', rev: 1 } },
+              { device: 'device-1', at, attributes: { rev: 2, ok: true }, clockCorrected: 2, provisioned },
               { device: 'quiet', at: at - 500, status: 'offline' },
             ],
           }),
@@ -279,8 +280,10 @@ export function engineExam(name: string, make: MakeEngine): void {
             lastSeen: at + 1_000,
             status: 'online',
             statusAt: at,
+            statusCause: 'heard',
             attributes: { model: 'a', rev: 2, ok: true },
             clockCorrected: 5,
+            provisioned,
           },
           {
             device: 'quiet',
@@ -288,8 +291,10 @@ export function engineExam(name: string, make: MakeEngine): void {
             lastSeen: at - 500,
             status: 'offline',
             statusAt: at - 500,
+            statusCause: null,
             attributes: {},
             clockCorrected: 0,
+            provisioned: null,
           },
         ]);
       });
@@ -426,6 +431,7 @@ export function engineExam(name: string, make: MakeEngine): void {
           topic: 'devices/x/telemetry',
           payload: [65, 65, 65],
           client: null,
+          sender: { device: 'device-1', forOthers: false },
           reason: 'payload_invalid',
           pointer: '/a',
           detail: 'why',
@@ -740,6 +746,7 @@ function refused(size: number, detail: string): Partial<Commit> {
     receivedAt: 7,
     topic: 'devices/x/telemetry',
     client: null,
+    sender: { device: 'device-1', forOthers: false },
     reason: 'payload_invalid',
     pointer: '/a',
   };

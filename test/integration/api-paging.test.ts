@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { anySender } from '../../src/domain/principal.ts';
 import type { HttpServer } from '../../src/api/server.ts';
 import { expectProblem } from '../support/api-problem.ts';
 import { startApi, Strangers } from '../support/api-strangers.ts';
@@ -119,6 +120,7 @@ test('the fleet latest, rules, quarantine, alerts and deliveries are paged witho
       topic: 't',
       payload: Buffer.from('p'),
       client: null,
+      sender: anySender,
       reason: 'payload_not_json',
       pointer: '',
       detail: 'd',

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { anySender } from '../../src/domain/principal.ts';
 import type { Api } from '../../src/api/app.ts';
 import type { HttpServer } from '../../src/api/server.ts';
 import type { Alert } from '../../src/domain/alert.ts';
@@ -259,7 +260,14 @@ test('alerts are filtered by state, rule and device pattern, and one shows its t
 });
 
 test('a refused message is shown as text where it is text, else as base64, and cut in lists', async () => {
-  const entry = { receivedAt: now, topic: 'devices/a/telemetry', client: 'c', reason: 'payload_not_json', pointer: '' };
+  const entry = {
+    receivedAt: now,
+    topic: 'devices/a/telemetry',
+    client: 'c',
+    sender: anySender,
+    reason: 'payload_not_json',
+    pointer: '',
+  };
   const payloads = [Buffer.from('not json'), Buffer.from([0xff, 0x00]), Buffer.from('é'.repeat(1_000), 'utf8')];
   payloads.forEach((payload, index) =>
     strangers.quarantine.push({ ...entry, id: index + 1, payload, detail: 'is not JSON' }),
@@ -277,7 +285,15 @@ test('a refused message is shown as text where it is text, else as base64, and c
 
 test('a payload cut in the middle of a character is still text', async () => {
   const payload = Buffer.from(`x${'é'.repeat(600)}`);
-  const entry = { receivedAt: now, topic: 't', client: null, reason: 'payload_not_json', pointer: '', detail: 'd' };
+  const entry = {
+    receivedAt: now,
+    topic: 't',
+    client: null,
+    sender: anySender,
+    reason: 'payload_not_json',
+    pointer: '',
+    detail: 'd',
+  };
   strangers.quarantine.push({ ...entry, id: 1, payload });
   const { items } = await get('listQuarantine', '/api/v1/quarantine');
   expect(items).toMatchObject([{ encoding: 'utf-8', payload: `x${'é'.repeat(511)}`, truncated: true }]);

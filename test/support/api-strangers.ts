@@ -7,6 +7,7 @@ import { createApi, type Api } from '../../src/api/app.ts';
 import type { ApiPorts, Catalog, CurrentValue, StreamQuery, StreamResult, Verdict } from '../../src/api/ports.ts';
 import { HttpServer } from '../../src/api/server.ts';
 import type { Alert, Transition } from '../../src/domain/alert.ts';
+import type { Command } from '../../src/domain/command.ts';
 import type { Attempt, DeliveryRecord } from '../../src/domain/delivery.ts';
 import type { DeviceRecord } from '../../src/domain/device.ts';
 import { formatCursor, parseCursor } from '../../src/domain/cursor.ts';
@@ -29,6 +30,7 @@ export class Strangers {
   readonly deliveries: DeliveryRecord[] = [];
   readonly attempts: Attempt[] = [];
   readonly quarantine: QuarantineRecord[] = [];
+  readonly commands: Command[] = [];
   readonly catalog = new MemoryCatalog(this.clock);
   readonly requests: { route: string; status: number }[] = [];
   readonly logged: object[] = [];
@@ -59,6 +61,8 @@ export class Strangers {
       firstSeen: at,
       status: null,
       statusAt: null,
+      statusCause: null,
+      provisioned: null,
       attributes: {},
       clockCorrected: 0,
       ...this.devices.get(device),
@@ -221,6 +225,19 @@ export class Strangers {
             .sort((a, b) => b.id - a.id)
             .slice(0, limit),
         ),
+      quarantined: (wanted) => answer(() => this.quarantine.find(({ id }) => id === wanted) ?? null),
+      commands: ({ device, limit, after }) =>
+        answer(() =>
+          this.commands
+            .filter((command) => device === undefined || command.device === device)
+            .sort((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1))
+            .filter(
+              ({ createdAt, id }) =>
+                !after || createdAt < after.createdAt || (createdAt === after.createdAt && id < after.id),
+            )
+            .slice(0, limit),
+        ),
+      command: (id) => answer(() => this.commands.find((command) => command.id === id) ?? null),
       stats: () => Promise.reject(new Error('not asked by the API')),
     };
   }

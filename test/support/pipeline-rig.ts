@@ -1,6 +1,7 @@
 import type { Log } from '../../src/base/log.ts';
 import type { Transition } from '../../src/domain/alert.ts';
 import type { Commit, CommitResult } from '../../src/domain/commit.ts';
+import { anySender } from '../../src/domain/principal.ts';
 import type { Receipt } from '../../src/domain/message.ts';
 import { disposition, type Value, valueAt } from '../../src/domain/reading.ts';
 import { ReadingBuilder } from '../../src/domain/reading-builder.ts';
@@ -249,7 +250,10 @@ export class PipelineRig {
   /** A message of a broker; its receipt is written into `order` under `name`. */
   publish(name: string, topic: string, payload: string | Uint8Array, qos: 0 | 1 | 2 = 1): void {
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
-    this.intake.receive({ topic, payload: bytes, qos, client: 'client', identity: null }, this.receipt(name));
+    this.intake.receive(
+      { topic, payload: bytes, qos, client: 'client', sender: anySender, identity: null },
+      this.receipt(name),
+    );
   }
 
   receipt(name: string): Receipt {

@@ -157,6 +157,8 @@ const record = (device: string, parts: Partial<DeviceRecord> = {}): DeviceRecord
   lastSeen: 1,
   status: null,
   statusAt: null,
+  statusCause: null,
+  provisioned: null,
   attributes: {},
   clockCorrected: 0,
   ...parts,

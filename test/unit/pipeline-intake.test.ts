@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { anySender } from '../../src/domain/principal.ts';
 import { RejectedError, TransientError } from '../../src/base/errors.ts';
 import type { Commit } from '../../src/domain/commit.ts';
 import type { PostOutcome } from '../../src/pipeline/intake.ts';
@@ -95,7 +96,7 @@ describe('a message', () => {
 
   it('is remembered as settled in the commit that carries it, accepted or refused', async () => {
     const identity = { client: 'c', packetId: 1, hash: 2 };
-    const base = { qos: 1, client: 'c' } as const;
+    const base = { qos: 1, client: 'c', sender: anySender } as const;
     for (const [index, text] of ['{"x":1}', 'broken'].entries()) {
       const message = { ...base, topic: 'devices/a/telemetry', payload: Buffer.from(text) };
       rig.intake.receive({ ...message, identity: { ...identity, packetId: index + 1 } }, rig.receipt(text));

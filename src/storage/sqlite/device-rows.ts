@@ -13,8 +13,9 @@ export class DeviceRows {
   write(record: DeviceRecord): void {
     this.#statements
       .get(
-        `INSERT OR REPLACE INTO device (device, first_seen, last_seen, status, status_at, attributes, clock_corrected)
-         VALUES (?, ?, ?, ?, ?, ?, ?)`,
+        `INSERT OR REPLACE INTO device
+           (device, first_seen, last_seen, status, status_at, status_cause, attributes, clock_corrected, provisioned)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       )
       .run(
         record.device,
@@ -22,9 +23,15 @@ export class DeviceRows {
         record.lastSeen,
         record.status,
         record.statusAt,
+        record.statusCause,
         JSON.stringify(record.attributes),
         record.clockCorrected,
+        record.provisioned && JSON.stringify(record.provisioned),
       );
+  }
+
+  forget(device: string): void {
+    this.#statements.get('DELETE FROM device WHERE device = ?').run(device);
   }
 
   /** Moves only `last_seen`, which otherwise lives in memory and the commit log. */
@@ -37,7 +44,17 @@ export class DeviceRows {
 
 /** A device on its first appearance. */
 export function newDevice(device: string, at: number): DeviceRecord {
-  return { device, firstSeen: at, lastSeen: at, status: null, statusAt: null, attributes: {}, clockCorrected: 0 };
+  return {
+    device,
+    firstSeen: at,
+    lastSeen: at,
+    status: null,
+    statusAt: null,
+    statusCause: null,
+    attributes: {},
+    clockCorrected: 0,
+    provisioned: null,
+  };
 }
 
 /** The record with the fact merged in. */
@@ -47,7 +64,9 @@ export function withFact(record: DeviceRecord, fact: DeviceFact): DeviceRecord {
     lastSeen: Math.max(record.lastSeen, fact.at),
     status: fact.status ?? record.status,
     statusAt: fact.status ? fact.at : record.statusAt,
+    statusCause: fact.status ? (fact.cause ?? null) : record.statusCause,
     attributes: fact.attributes ? { ...record.attributes, ...fact.attributes } : record.attributes,
     clockCorrected: record.clockCorrected + (fact.clockCorrected ?? 0),
+    provisioned: fact.provisioned ?? record.provisioned,
   };
 }

@@ -241,6 +241,9 @@ class SqliteEngine implements Engine {
       delivery: async (id) => reader().ask('delivery', id),
       attempts: async (deliveryId) => reader().ask('attempts', deliveryId),
       quarantine: async (query) => reader().ask('quarantine', query),
+      quarantined: async (id) => reader().ask('quarantined', id),
+      commands: async (query) => reader().ask('commands', query),
+      command: async (id) => reader().ask('command', id),
       stats: async () => {
         const [written, read] = await Promise.all([
           this.#opened().writer.ask('stats', null),

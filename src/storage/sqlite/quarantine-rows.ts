@@ -40,8 +40,8 @@ export class QuarantineRows {
       bytes += size;
       this.#statements
         .get(
-          `INSERT INTO quarantine (id, size, received_at, topic, client, reason, pointer, detail, payload)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+          `INSERT INTO quarantine (id, size, received_at, topic, client, sender, for_others, reason, pointer, detail, payload)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(
           lastId,
@@ -49,23 +49,42 @@ export class QuarantineRows {
           entry.receivedAt,
           entry.topic,
           entry.client,
+          entry.sender.device,
+          Number(entry.sender.forOthers),
           entry.reason,
           entry.pointer,
           entry.detail,
           entry.payload,
         );
     }
+    return this.#bounded({ lastId, entries: count, bytes });
+  }
+
+  /** Takes rows out by id; those that are gone already do not matter. The caller holds the transaction. */
+  remove(ids: readonly number[], before: QuarantineSize): QuarantineSize {
+    let { entries, bytes } = before;
+    for (const id of ids) {
+      const row = this.#statements.get('DELETE FROM quarantine WHERE id = ? RETURNING size').get(id);
+      if (!row) continue;
+      entries--;
+      bytes -= numberIn(row, 0);
+    }
+    return { ...before, entries, bytes };
+  }
+
+  #bounded(size: QuarantineSize): QuarantineSize {
+    let { entries: count, bytes } = size;
     while (bytes > this.#bytesMax && count > 1) {
       const oldest = this.#statements.get('SELECT id, size FROM quarantine ORDER BY id LIMIT 1').get();
       this.#statements.get('DELETE FROM quarantine WHERE id = ?').run(numberIn(oldest, 0));
       bytes -= numberIn(oldest, 1);
       count--;
     }
-    return { lastId, entries: count, bytes };
+    return { ...size, entries: count, bytes };
   }
 }
 
 function sizeOf(entry: QuarantineEntry): number {
-  const texts = [entry.topic, entry.client ?? '', entry.reason, entry.pointer, entry.detail];
+  const texts = [entry.topic, entry.client ?? '', entry.sender.device ?? '', entry.reason, entry.pointer, entry.detail];
   return texts.reduce((total, text) => total + Buffer.byteLength(text), rowBytes + entry.payload.byteLength);
 }

@@ -1,5 +1,6 @@
 import { InvariantError } from '../../base/errors.ts';
 import { ChunkReader } from './chunk-reader.ts';
+import { readCommand, readCommands } from './command-rows.ts';
 import type { Database } from './database.ts';
 import { Statements, textIn } from './database.ts';
 import { readBuckets } from './reader-buckets.ts';
@@ -13,6 +14,7 @@ import {
   readDeliveries,
   readDelivery,
   readQuarantine,
+  readQuarantined,
   readTransitions,
 } from './reader-rows.ts';
 import { buffersOf } from './head.ts';
@@ -65,6 +67,9 @@ export function readerRole(path: string): Role {
     delivery: (id) => snapshot((statements) => readDelivery(statements, id)),
     attempts: (deliveryId) => snapshot((statements) => readAttempts(statements, deliveryId)),
     quarantine: (query) => snapshot((statements) => readQuarantine(statements, query)),
+    quarantined: (id) => snapshot((statements) => readQuarantined(statements, id)),
+    commands: (query) => snapshot((statements) => readCommands(statements, query)),
+    command: (id) => snapshot((statements) => readCommand(statements, id)),
     stats: () =>
       snapshot((statements) => ({
         pendingDeliveries: countPending(statements),

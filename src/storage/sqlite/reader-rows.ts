@@ -121,21 +121,30 @@ export function readQuarantine(
   query: { readonly limit: number; readonly before?: number | undefined },
 ): QuarantineRecord[] {
   return statements
-    .get(
-      `SELECT id, received_at, topic, client, reason, pointer, detail, payload
-       FROM quarantine WHERE id < ? ORDER BY id DESC LIMIT ?`,
-    )
+    .get(`SELECT ${quarantineColumns} FROM quarantine WHERE id < ? ORDER BY id DESC LIMIT ?`)
     .all(query.before ?? Number.MAX_SAFE_INTEGER, query.limit)
-    .map((row) => ({
-      id: numberIn(row, 0),
-      receivedAt: numberIn(row, 1),
-      topic: textIn(row, 2),
-      client: textOrNullIn(row, 3),
-      reason: textIn(row, 4),
-      pointer: textIn(row, 5),
-      detail: textIn(row, 6),
-      payload: bytesIn(row, 7),
-    }));
+    .map(quarantinedIn);
+}
+
+export function readQuarantined(statements: Statements, id: number): QuarantineRecord | null {
+  const row = statements.get(`SELECT ${quarantineColumns} FROM quarantine WHERE id = ?`).get(id);
+  return row ? quarantinedIn(row) : null;
+}
+
+const quarantineColumns = 'id, received_at, topic, client, sender, for_others, reason, pointer, detail, payload';
+
+function quarantinedIn(row: Row): QuarantineRecord {
+  return {
+    id: numberIn(row, 0),
+    receivedAt: numberIn(row, 1),
+    topic: textIn(row, 2),
+    client: textOrNullIn(row, 3),
+    sender: { device: textOrNullIn(row, 4), forOthers: numberIn(row, 5) !== 0 },
+    reason: textIn(row, 6),
+    pointer: textIn(row, 7),
+    detail: textIn(row, 8),
+    payload: bytesIn(row, 9),
+  };
 }
 
 /** Deliveries that wait for their first or next attempt. */

@@ -1,6 +1,6 @@
 import type { AlertState } from '../../domain/alert.ts';
 import type { SettledMessage } from '../../domain/commit.ts';
-import type { DeviceRecord, DeviceStatus } from '../../domain/device.ts';
+import type { DeviceRecord, DeviceStatus, Provisioned, StatusCause } from '../../domain/device.ts';
 import type { ReadingColumns, Value } from '../../domain/reading.ts';
 import { valueKind } from '../../domain/reading.ts';
 import type { Recovered } from '../../history/engine.ts';
@@ -8,8 +8,11 @@ import { decodeCommitRecord, decodeSettled } from './commit-record.ts';
 import type { Database, Row } from './database.ts';
 import { bytesIn, CorruptStoreError, numberIn, numberOrNullIn, Statements, textIn, textOrNullIn } from './database.ts';
 import { readMeta, writeMeta } from './meta.ts';
+import { readOpenCommands } from './command-rows.ts';
 import { QuarantineRows } from './quarantine-rows.ts';
 import type { SeriesState } from './series-state.ts';
+import { readSessions } from './session-rows.ts';
+import { readTokens } from './token-rows.ts';
 import { WriterState } from './writer-state.ts';
 
 /** Settled messages that are remembered over a restart: a client sends again within its keep-alive, or never. */
@@ -47,6 +50,9 @@ export function recover(
       devices: [...state.devices.values()].map(({ record, lastSeen }) => ({ ...record, lastSeen })),
       alertStates,
       settled: readSettled(statements, state.lastCommitAt),
+      tokens: readTokens(statements),
+      sessions: readSessions(statements),
+      commands: readOpenCommands(statements),
     },
   };
 }
@@ -58,8 +64,8 @@ function readEpoch(statements: Statements, newEpoch: string): string {
   return newEpoch;
 }
 
-const deviceColumns =
-  'SELECT device, first_seen, last_seen, status, status_at, attributes, clock_corrected FROM device ORDER BY device';
+const deviceColumns = `SELECT device, first_seen, last_seen, status, status_at, status_cause, attributes, clock_corrected, provisioned
+   FROM device ORDER BY device`;
 
 function deviceIn(row: Row): DeviceRecord {
   return {
@@ -68,8 +74,10 @@ function deviceIn(row: Row): DeviceRecord {
     lastSeen: numberIn(row, 2),
     status: textOrNullIn(row, 3) as DeviceStatus | null,
     statusAt: numberOrNullIn(row, 4),
-    attributes: JSON.parse(textIn(row, 5)) as Record<string, Value>,
-    clockCorrected: numberIn(row, 6),
+    statusCause: textOrNullIn(row, 5) as StatusCause | null,
+    attributes: JSON.parse(textIn(row, 6)) as Record<string, Value>,
+    clockCorrected: numberIn(row, 7),
+    provisioned: row[8] === null ? null : (JSON.parse(textIn(row, 8)) as Provisioned),
   };
 }
 

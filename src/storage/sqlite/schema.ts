@@ -134,6 +134,51 @@ const migrations: readonly string[] = [
     payload BLOB NOT NULL
   ) STRICT;
   `,
+  `
+  ALTER TABLE device ADD COLUMN status_cause TEXT;
+  ALTER TABLE device ADD COLUMN provisioned TEXT;
+
+  -- The device whose connection a message came on, null for anybody else; what version 1 kept came from anybody.
+  ALTER TABLE quarantine ADD COLUMN sender TEXT;
+  ALTER TABLE quarantine ADD COLUMN for_others INTEGER NOT NULL DEFAULT 1;
+
+  CREATE TABLE device_token (
+    device TEXT NOT NULL,
+    id TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    PRIMARY KEY (device, id)
+  ) STRICT, WITHOUT ROWID;
+
+  -- ordinal: rows are recovered in the order in which they were first put. The client first, so that its rows lie
+  -- together and go together.
+  CREATE TABLE mqtt_session (
+    client TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (client, kind, key)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE command (
+    id TEXT PRIMARY KEY,
+    device TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    sent_at INTEGER,
+    settled_at INTEGER,
+    name TEXT NOT NULL,
+    params TEXT NOT NULL,
+    result TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX command_created ON command (created_at, id);
+  CREATE INDEX command_device ON command (device, created_at, id);
+  CREATE INDEX command_open ON command (created_at, id) WHERE settled_at IS NULL;
+  CREATE INDEX command_settled ON command (settled_at) WHERE settled_at IS NOT NULL;
+  `,
 ];
 
 /** A sentence for people: why the store cannot be opened and what to do. Crosses threads as text. */

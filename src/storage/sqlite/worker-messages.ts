@@ -66,7 +66,16 @@ export interface BucketsQuestion {
 
 type Rows = Pick<
   HistoryReader,
-  'alerts' | 'alert' | 'transitions' | 'deliveries' | 'delivery' | 'attempts' | 'quarantine'
+  | 'alerts'
+  | 'alert'
+  | 'transitions'
+  | 'deliveries'
+  | 'delivery'
+  | 'attempts'
+  | 'quarantine'
+  | 'quarantined'
+  | 'commands'
+  | 'command'
 >;
 
 /** The plain questions: those whose answer is a SELECT and no more. */
