@@ -30,69 +30,29 @@ export function unitOf(metric: string): string | null {
 }
 
 /** UCUM codes (ucum.org, case sensitive) that sensors use; what a mistyped one is compared with. */
-export const knownUnits: readonly string[] = [
-  ...['1', '%', '[ppm]', '[ppb]', '[pH]', 'Cel', '[degF]', 'K', 'Pa', 'hPa', 'kPa', 'bar', 'mbar', '[psi]', 'mm[Hg]'],
-  ...['m', 'mm', 'cm', 'km', '[in_i]', '[ft_i]', '[mi_i]', 'm/s', 'km/h', 'm/s2', 'mm/s', 'mm/h', '[kn_i]'],
-  ...['s', 'ms', 'us', 'min', 'h', 'd', 'Hz', 'kHz', 'MHz', '/min', '/h', '/s', '{rpm}', 'deg', 'rad'],
-  ...[
-    'g',
-    'kg',
-    'mg',
-    't',
-    'g/m3',
-    'ug/m3',
-    'mg/m3',
-    'kg/m3',
-    'l',
-    'ml',
-    'm2',
-    'm3',
-    'l/min',
-    'm3/h',
-    'mmol/l',
-    'mg/dl',
-  ],
-  ...['V', 'mV', 'A', 'mA', 'A.h', 'W', 'kW', 'W.h', 'kW.h', 'V.A', 'J', 'kJ', 'kcal', 'Ohm', 'uF', 'T', 'uT', 'S/m'],
-  ...[
-    'lx',
-    'lm',
-    'cd',
-    'W/m2',
-    'dB',
-    'dB[mW]',
-    'N',
-    'N.m',
-    'By',
-    'kBy',
-    'MBy',
-    'bit/s',
-    'Bq',
-    'Bq/m3',
-    'Sv',
-    'uSv/h',
-    '{steps}',
-  ],
-];
+export const knownUnits: readonly string[] = `
+  1 % [ppm] [ppb] [pH] Cel [degF] K Pa hPa kPa bar mbar [psi] mm[Hg]
+  m mm cm km [in_i] [ft_i] [mi_i] m/s km/h m/s2 mm/s mm/h [kn_i]
+  s ms us min h d Hz kHz MHz /min /h /s {rpm} deg rad
+  g kg mg t g/m3 ug/m3 mg/m3 kg/m3 l ml m2 m3 l/min m3/h mmol/l mg/dl
+  V mV A mA A.h W kW W.h kW.h V.A J kJ kcal Ohm uF T uT S/m
+  lx lm cd W/m2 dB dB[mW] N N.m By kBy MBy bit/s Bq Bq/m3 Sv uSv/h {steps}`
+  .trim()
+  .split(/\s+/);
 
-/** How people write units that UCUM writes otherwise, in lower case. */
-const misspelt: Readonly<Record<string, string>> = {
-  ...{ '°c': 'Cel', '℃': 'Cel', celsius: 'Cel', degc: 'Cel', '°f': '[degF]', fahrenheit: '[degF]', degf: '[degF]' },
-  ...{ kelvin: 'K', percent: '%', ppm: '[ppm]', ppb: '[ppb]', ph: '[pH]', bpm: '/min', rpm: '{rpm}', psi: '[psi]' },
-  ...{ mmhg: 'mm[Hg]', wh: 'W.h', kwh: 'kW.h', ah: 'A.h', va: 'V.A', lux: 'lx', ohm: 'Ohm', ω: 'Ohm', sec: 's' },
-  ...{ seconds: 's', minutes: 'min', hours: 'h', days: 'd', mph: '[mi_i]/h', kmh: 'km/h', knots: '[kn_i]', '°': 'deg' },
-  ...{ 'm²': 'm2', 'm³': 'm3', 'm/s²': 'm/s2', 'w/m²': 'W/m2', 'µg/m³': 'ug/m3', 'μg/m³': 'ug/m3', µt: 'uT' },
-  ...{
-    dbm: 'dB[mW]',
-    volt: 'V',
-    volts: 'V',
-    watt: 'W',
-    watts: 'W',
-    ampere: 'A',
-    amps: 'A',
-    bytes: 'By',
-    steps: '{steps}',
-  },
-};
+/** How people write units that UCUM writes otherwise, in lower case, before the code. */
+const misspelt = new Map<string, string>(
+  `°c=Cel ℃=Cel celsius=Cel degc=Cel °f=[degF] fahrenheit=[degF] degf=[degF] kelvin=K °=deg
+  percent=% ppm=[ppm] ppb=[ppb] ph=[pH] bpm=/min rpm={rpm} steps={steps} psi=[psi] mmhg=mm[Hg]
+  wh=W.h kwh=kW.h ah=A.h va=V.A volt=V volts=V watt=W watts=W ampere=A amps=A ohm=Ohm ω=Ohm lux=lx dbm=dB[mW]
+  sec=s seconds=s minutes=min hours=h days=d mph=[mi_i]/h kmh=km/h knots=[kn_i] bytes=By
+  m²=m2 m³=m3 m/s²=m/s2 w/m²=W/m2 µg/m³=ug/m3 μg/m³=ug/m3 µt=uT μt=uT`
+    .split(/\s+/)
+    .map((pair) => {
+      const [written, meant] = pair.split('=');
+      return [written, meant];
+    }),
+);
 
 /**
  * A UCUM term as far as its grammar goes (ucum.org, section 2.3): components with `.` and `/` between, each a symbol with
@@ -106,9 +66,9 @@ export const unitLengthMax = 40;
 
 /** What is wrong with a unit code, as a sentence that says what to write instead; null when nothing is. */
 export function unitFault(code: string): string | null {
-  const known = Object.hasOwn(misspelt, code.toLowerCase()) ? misspelt[code.toLowerCase()] : null;
-  // What UCUM has under the same letters (pH is a picohenry) cannot have been meant where a table of sensors is asked.
-  if (known !== null && !knownUnits.includes(code)) return `"${code}" is written "${known}" in UCUM`;
+  const meant = misspelt.get(code.toLowerCase());
+  // UCUM may have the same letters for something else (pH is a picohenry) that nobody measures.
+  if (meant !== undefined && !knownUnits.includes(code)) return `"${code}" is written "${meant}" in UCUM`;
   if (code.length <= unitLengthMax && term.test(code)) return null;
   const near = nearest(code, knownUnits);
   const hint = near === null ? 'for example Cel, %, m/s or {steps}' : `did you mean "${near}"?`;

@@ -94,4 +94,20 @@ export class DeviceDirectory {
     record.clockCorrected += fact.clockCorrected ?? 0;
     record.provisioned = fact.provisioned ?? record.provisioned;
   }
+
+  /** Last in its commit: what else that says of the device is of before. Its series stay, and find it should it come again. */
+  #forget(devices: readonly string[]): void {
+    const gone = new Set<object>();
+    for (const device of devices) {
+      const record = this.#devices.get(device);
+      if (!record) continue;
+      if (record.status === 'online') this.#online--;
+      this.#devices.delete(device);
+      gone.add(record);
+    }
+    if (gone.size === 0) return;
+    for (const [series, record] of this.#bySeries.entries()) {
+      if (record && gone.has(record)) this.#bySeries[series] = undefined;
+    }
+  }
 }
