@@ -1,26 +1,29 @@
-import { Buffer } from 'node:buffer';
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import type { Random } from '../base/random.ts';
-import { randomId } from '../base/random.ts';
-import type { KeyRecord } from '../domain/key.ts';
+import type { KeyRecord, KeyScope } from '../domain/key.ts';
+import type { TopicRights } from '../domain/principal.ts';
+import { hashOf, isSameHash, newSecret, readSecret } from './secret-text.ts';
 
-const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-const keyPattern = /^pulse_([0-9A-Za-z]{8})_[0-9A-Za-z]{36}$/;
+/** What a person decides about a key; the rest of its record is made here. */
+export interface KeyFacts {
+  readonly name: string;
+  /** RFC 3339. */
+  readonly createdAt: string;
+  /** Left out: `admin`. */
+  readonly scopes?: readonly KeyScope[] | undefined;
+  /** Left out: nothing on MQTT, which an `admin` key does not need to be given. */
+  readonly mqtt?: TopicRights | undefined;
+  /** RFC 3339; left out or null: never. */
+  readonly expiresAt?: string | null | undefined;
+}
 
-/**
- * Makes a key, `pulse_<id, 8>_<secret, 30><check, 6>`: a prefix that secret scanners find, no character at which a double
- * click stops, and a CRC-32 (base62) over all before it, so that a mistyped key is told from an unknown one. The key
- * itself is shown once and kept nowhere.
- */
-export function newKey(
-  random: Random,
-  facts: { readonly name: string; readonly createdAt: string },
-): { readonly key: string; readonly record: KeyRecord } {
-  const id = letters(random, 8);
-  const body = `pulse_${id}_${letters(random, 30)}`;
-  const key = body + checkOf(body);
-  return { key, record: { id, hash: hashOf(key), ...facts } };
+const nothing: TopicRights = { publish: [], subscribe: [] };
+const everything: TopicRights = { publish: ['#'], subscribe: ['#'] };
+
+/** Makes a key, `pulse_…` (see `secret-text.ts`). The key itself is shown once and kept nowhere. */
+export function newKey(random: Random, facts: KeyFacts): { readonly key: string; readonly record: KeyRecord } {
+  const { text, id, hash } = newSecret('pulse', random);
+  const { name, createdAt, scopes = ['admin'], mqtt = nothing, expiresAt = null } = facts;
+  return { key: text, record: { id, hash, name, createdAt, scopes, mqtt, expiresAt } };
 }
 
 /**
@@ -28,46 +31,40 @@ export function newKey(
  * It may be a generated key or any text; how long it must be is for the configuration to say.
  */
 export function adminKeyRecord(secret: string, createdAt: string): KeyRecord {
-  return { id: 'admin', hash: hashOf(secret), name: 'admin key of the configuration', createdAt };
+  const name = 'admin key of the configuration';
+  return { id: 'admin', hash: hashOf(secret), name, createdAt, scopes: ['admin'], mqtt: everything, expiresAt: null };
 }
 
 /** Whether a text can be a key at all, known without looking anything up. */
 export type KeyShape = { readonly kind: 'key'; readonly id: string } | { readonly kind: 'mistyped' | 'other' };
 
 export function readKey(text: string): KeyShape {
-  const [, id] = keyPattern.exec(text) ?? [];
-  if (id === undefined) return { kind: text.startsWith('pulse_') ? 'mistyped' : 'other' };
-  return checkOf(text.slice(0, -6)) === text.slice(-6) ? { kind: 'key', id } : { kind: 'mistyped' };
+  const shape = readSecret('pulse', text);
+  return shape.kind === 'whole' ? { kind: 'key', id: shape.id } : { kind: shape.kind };
 }
 
 /** The record that the presented text belongs to, or null. Takes the same time whichever record it is. */
 export function verifyKey(presented: string, records: readonly KeyRecord[]): KeyRecord | null {
-  const hash = Buffer.from(hashOf(presented), 'hex');
+  const hash = hashOf(presented);
   let found: KeyRecord | null = null;
   for (const record of records) {
-    const kept = Buffer.from(record.hash, 'hex');
-    if (kept.length === hash.length && timingSafeEqual(kept, hash)) found = record;
+    if (isSameHash(record.hash, hash)) found = record;
   }
   return found;
 }
 
-function hashOf(key: string): string {
-  return createHash('sha256').update(key).digest('hex');
+/** Whether the key has run out at `now`, epoch ms. A date that cannot be read has. */
+export function isExpired(record: Pick<KeyRecord, 'expiresAt'>, now: number): boolean {
+  return record.expiresAt !== null && !(Date.parse(record.expiresAt) > now);
 }
 
-/** CRC-32 as six base62 digits (62^6 > 2^32). */
-function checkOf(body: string): string {
-  let rest = crc32(body);
-  let digits = '';
-  for (let place = 0; place < 6; place++) {
-    digits = alphabet[rest % 62] + digits;
-    rest = Math.floor(rest / 62);
-  }
-  return digits;
+/** `admin` is every scope. */
+export function hasScope(record: Pick<KeyRecord, 'scopes'>, scope: KeyScope): boolean {
+  return record.scopes.includes(scope) || record.scopes.includes('admin');
 }
 
-function letters(random: Random, count: number): string {
-  let text = '';
-  while (text.length < count) text += randomId('', random).slice(1);
-  return text.slice(0, count);
+/** What the key may do on MQTT; null where it may not even connect. */
+export function mqttRights(record: KeyRecord): TopicRights | null {
+  if (record.scopes.includes('admin')) return everything;
+  return record.scopes.includes('mqtt') ? record.mqtt : null;
 }
