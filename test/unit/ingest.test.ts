@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SettledMessage } from '../../src/domain/commit.ts';
-import { PacketRefusedError, PacketScanner } from '../../src/ingest/embedded/packet-scanner.ts';
+import { PacketRefusedError, type PacketRoute, PacketScanner } from '../../src/ingest/embedded/packet-scanner.ts';
 import { fingerprint } from '../../src/ingest/fingerprint.ts';
 import { RedeliveryBook } from '../../src/ingest/redelivery.ts';
 
@@ -43,7 +43,7 @@ function refusedIn(chunks: readonly Uint8Array[]): { readonly from: number; read
   let from = 0;
   for (const chunk of chunks) {
     try {
-      scanner.scan(chunk);
+      scanner.scan(Buffer.from(chunk), through);
     } catch (error) {
       expect(error).toBeInstanceOf(PacketRefusedError);
       return { from, to: from + chunk.length };
@@ -63,6 +63,9 @@ function cut(stream: readonly number[], lengths: readonly number[]): Uint8Array[
   }
   return chunks;
 }
+
+/** Lets everything through. */
+const through: PacketRoute = { begins: () => false, take: () => false, declines: () => {}, pass: () => {} };
 
 const body = (length: number): number[] => Array.from({ length }, () => 0);
 
@@ -112,7 +115,7 @@ describe('the packet scanner', () => {
 
   it('says no at the header, before a byte of the body has come', () => {
     const scanner = new PacketScanner(limits);
-    expect(() => scanner.scan(Uint8Array.from(header(3, 50 * 1_048_576)))).toThrow(
+    expect(() => scanner.scan(Buffer.from(header(3, 50 * 1_048_576)), through)).toThrow(
       /52428800 bytes is over the limit of 1000/,
     );
   });
@@ -126,7 +129,9 @@ describe('the packet scanner', () => {
 
   it('refuses a remaining length of five bytes', () => {
     const scanner = new PacketScanner(limits);
-    expect(() => scanner.scan(Uint8Array.from([0x30, 0x80, 0x80, 0x80, 0x80, 0x00]))).toThrow(/more than four bytes/);
+    expect(() => scanner.scan(Buffer.from([0x30, 0x80, 0x80, 0x80, 0x80, 0x00]), through)).toThrow(
+      /more than four bytes/,
+    );
   });
 });
 

@@ -7,6 +7,7 @@ import type { Message, Receipt } from '../../domain/message.ts';
 import { anySender } from '../../domain/principal.ts';
 import { fingerprint } from '../fingerprint.ts';
 import type { RedeliveryBook } from '../redelivery.ts';
+import type { ExpressPublish } from './express-lane.ts';
 import { GuardedConnection } from './guarded-connection.ts';
 import { PacketScanner } from './packet-scanner.ts';
 import { Relay } from './relay.ts';
@@ -54,13 +55,6 @@ export interface BrokerCounts {
   readonly shedForwards: number;
 }
 
-/** Receipts that a connection is waiting for. */
-interface Waiting {
-  count: number;
-  /** Monotonic ms of the last settlement, or of the first wait. */
-  since: number;
-}
-
 const connectBytesMax = 65_536;
 const stopGraceMs = 2_000;
 const readmissionMs = 1_000;
@@ -73,7 +67,6 @@ export class EmbeddedBroker {
   readonly #options: BrokerOptions;
   readonly #parts: BrokerParts;
   readonly #connections = new Set<GuardedConnection>();
-  readonly #waiting = new Map<GuardedConnection, Waiting>();
   #aedes: Aedes | undefined;
   #server: Server | undefined;
   #watch: Timer | undefined;
@@ -109,6 +102,7 @@ export class EmbeddedBroker {
     await aedes.listen();
     aedes.on('clientError', (client, error) => this.#cut(client, error));
     aedes.on('connectionError', (client, error) => this.#cut(client, error));
+    aedes.on('clientReady', (client) => this.#openLane(client, aedes));
     this.#aedes = aedes;
     const server = createServer((socket) => {
       if (this.#connections.size >= this.#options.connectionsMax) {
@@ -126,7 +120,6 @@ export class EmbeddedBroker {
       this.#connections.add(connection);
       connection.on('close', () => {
         this.#connections.delete(connection);
-        this.#waiting.delete(connection);
       });
       aedes.handle(connection);
     });
@@ -187,7 +180,7 @@ export class EmbeddedBroker {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     this.windowChanged(false);
     const deadline = this.#parts.clock.monotonic() + stopGraceMs;
-    while ([...this.#waiting.values()].some(({ count }) => count > 0) && this.#parts.clock.monotonic() < deadline) {
+    while ([...this.#connections].some(({ answers }) => answers.open > 0) && this.#parts.clock.monotonic() < deadline) {
       await this.#parts.clock.sleep(5);
     }
     // What was answered just now still leaves: aedes writes at the end of the turn, and closing throws away the rest.
@@ -241,16 +234,33 @@ export class EmbeddedBroker {
     return null;
   }
 
+  /** From now on aedes sees only what concerns other MQTT clients; the rest comes by the express lane. */
+  #openLane(client: Client, { subscribed }: Relay): void {
+    if (!(client.conn instanceof GuardedConnection) || client.closed) return;
+    client.conn.openLane(subscribed, (publish, receipt) => this.#receive(client, publish, receipt));
+  }
+
+  /** A message that came through aedes, which answers when `done` is called. */
   #authorizePublish(client: Client | null, packet: PublishPacket, done: (error?: Error | null) => void): void {
+    const answer: Receipt = (failure) => done(failure ?? null);
+    const connection = client?.conn;
+    // A will comes when its client is gone: there is nobody to answer, and nobody to close should it take long.
+    const isPresent = connection instanceof GuardedConnection && !client?.closed;
+    if (isPresent) connection.publishShown();
     if (isReserved(packet.topic)) {
       done(new Error(`topics beginning with $ are reserved: ${packet.topic.slice(0, 64)}`));
       return;
     }
+    const receipt = isPresent && packet.qos > 0 ? connection.answers.expectFrom(answer) : answer;
+    this.#receive(client, packet, receipt);
+  }
+
+  #receive(client: Client | null, packet: PublishPacket | ExpressPublish, receipt: Receipt): void {
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     const clientId = client?.id ?? null;
-    const packetId = 'messageId' in packet && typeof packet.messageId === 'number' ? packet.messageId : undefined;
+    const packetId = packet.qos > 0 ? packet.messageId : undefined;
     const identity =
-      packet.qos > 0 && packetId !== undefined && clientId !== null
+      packetId !== undefined && clientId !== null
         ? { client: clientId, packetId, hash: fingerprint(packet.topic, payload) }
         : null;
     const message: Message = {
@@ -261,7 +271,6 @@ export class EmbeddedBroker {
       sender: anySender,
       identity,
     };
-    const receipt = this.#tracked(client, done);
     if (!identity) {
       this.#parts.sink.receive(message, receipt);
       return;
@@ -273,38 +282,18 @@ export class EmbeddedBroker {
     else this.#parts.sink.redelivered();
   }
 
-  /** A receipt that the stall watch knows of. */
-  #tracked(client: Client | null, done: (error?: Error | null) => void): Receipt {
-    const connection = client?.conn;
-    // A will comes when its client is gone: there is nobody to answer, and nobody to close should it take long.
-    if (!(connection instanceof GuardedConnection) || client?.closed) return (failure) => done(failure ?? null);
-    const { clock } = this.#parts;
-    let waiting = this.#waiting.get(connection);
-    if (!waiting) {
-      waiting = { count: 0, since: 0 };
-      this.#waiting.set(connection, waiting);
-    }
-    const mine = waiting;
-    if (mine.count++ === 0) mine.since = clock.monotonic();
-    return (failure) => {
-      mine.count--;
-      mine.since = clock.monotonic();
-      done(failure ?? null);
-    };
-  }
-
   /** aedes answers no PINGREQ behind a stalled publish, so a stall is ended by us, with a reason. */
   #watchStalls(): void {
     const { clock, log } = this.#parts;
     this.#watch = clock.after(1_000, () => {
       const now = clock.monotonic();
-      for (const [connection, waiting] of this.#waiting) {
-        if (waiting.count === 0 || now - waiting.since < this.#options.stallMax) continue;
+      for (const connection of this.#connections) {
+        const { answers } = connection;
+        if (connection.destroyed || answers.stalledFor(now) < this.#options.stallMax) continue;
         log.warn(
-          { remote: connection.remoteAddress, receipts: waiting.count },
+          { remote: connection.remoteAddress, receipts: answers.open },
           'a connection was closed: its messages were not committed in time',
         );
-        this.#waiting.delete(connection);
         connection.destroy();
       }
       this.#watchStalls();

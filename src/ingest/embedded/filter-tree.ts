@@ -12,9 +12,16 @@ interface Node {
  */
 export class FilterTree {
   readonly #root: Node = makeNode();
+  #version = 0;
+
+  /** Moves on whenever an answer of `matches` may have changed. */
+  get version(): number {
+    return this.#version;
+  }
 
   /** The same filter may be added more than once. */
   add(filter: string): void {
+    this.#version++;
     const { levels, isDeep } = parse(filter);
     let node = this.#root;
     for (const level of levels) {
@@ -31,6 +38,7 @@ export class FilterTree {
 
   /** Takes back one `add`; one that never was changes nothing. */
   remove(filter: string): void {
+    this.#version++;
     const { levels, isDeep } = parse(filter);
     const path = [this.#root];
     for (const level of levels) {

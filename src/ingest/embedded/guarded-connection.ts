@@ -1,7 +1,12 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { Clock } from '../../base/clock.ts';
-import type { PacketScanner } from './packet-scanner.ts';
+import { ExpressLane, type ExpressPublish } from './express-lane.ts';
+import { AnswersInOrder } from './express-lane-answers.ts';
+import type { SubscribedTopics } from './express-lane-topics.ts';
+import type { Receipt } from '../../domain/message.ts';
+import { PacketOrder } from './express-lane-order.ts';
+import type { PacketRoute, PacketScanner } from './packet-scanner.ts';
 
 /** Longest that one write makes the broker wait for the other side to read. */
 const paceMs = 50;
@@ -14,14 +19,33 @@ const hardFactor = 16;
  * writes of one turn into one. While much is unread a write waits, which paces retained and queued messages, but only a
  * moment: aedes would hold up every other subscriber, and every publisher, for one that does not read. What is owed in
  * all is bounded by the broker, which looks at `backlog` before it forwards.
+ *
+ * Once its client is connected most PUBLISH packets leave for the express lane. They may overtake nothing of their own
+ * connection: a packet takes the lane only while aedes has shown every PUBLISH that it was given and answered every
+ * SUBSCRIBE and UNSUBSCRIBE. So messages reach the sink in the order of the stream, a client that subscribes and then
+ * publishes gets what it published, and `answers` keeps the acknowledgements of both ways in one order.
  */
 export class GuardedConnection extends Duplex {
+  /** The acknowledgements that are owed to the client. */
+  readonly answers: AnswersInOrder;
   readonly #socket: Socket;
   readonly #scanner: PacketScanner;
   readonly #clock: Clock;
   readonly #backlogMax: number;
+  readonly #order = new PacketOrder();
+  readonly #route: PacketRoute = {
+    begins: (first) => this.#order.begins(first) && this.#lane !== undefined && !this.destroyed,
+    take: (bytes, first, start, end) =>
+      this.#order.isClear && this.#lane !== undefined && this.#lane.take(bytes, first, start, end),
+    declines: (first) => this.#order.declines(first),
+    pass: (bytes) => this.#pass(bytes),
+  };
+  #lane: ExpressLane | undefined;
   #held = false;
   #wanted = false;
+  #heardAt: number;
+  /** Silence after which the client is taken for gone, ms. */
+  #silenceMax = Number.POSITIVE_INFINITY;
 
   constructor(socket: Socket, parts: { scanner: PacketScanner; clock: Clock; backlogMax: number }) {
     super({ readableHighWaterMark: 32_768, writableHighWaterMark: 65_536, allowHalfOpen: false });
@@ -29,8 +53,14 @@ export class GuardedConnection extends Duplex {
     this.#scanner = parts.scanner;
     this.#clock = parts.clock;
     this.#backlogMax = parts.backlogMax;
+    this.#heardAt = parts.clock.monotonic();
+    this.answers = new AnswersInOrder({
+      write: (bytes) => this.#acknowledge(bytes),
+      fail: (error) => this.destroy(error),
+      now: () => parts.clock.monotonic(),
+    });
     socket.setNoDelay(true);
-    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('end', () => this.push(null));
     socket.on('error', (error) => this.destroy(error));
     socket.on('close', () => this.destroy());
@@ -48,9 +78,36 @@ export class GuardedConnection extends Duplex {
 
   /** Stops (or lets on) reading from the socket, whatever the broker asks for. */
   hold(held: boolean): void {
+    if (this.#held && !held) this.#heardAt = this.#clock.monotonic();
     this.#held = held;
     if (held) this.#socket.pause();
     else if (this.#wanted) this.#socket.resume();
+  }
+
+  /** The client was let in: its messages may take the express lane. */
+  openLane(subscribed: SubscribedTopics, publish: (publish: ExpressPublish, receipt: Receipt) => void): void {
+    const fail = (error: Error): void => void this.destroy(error);
+    this.#lane = new ExpressLane({ subscribed, answers: this.answers, publish, fail });
+  }
+
+  /** aedes shows a PUBLISH that it was given. */
+  publishShown(): void {
+    this.#order.publishShown();
+  }
+
+  /** aedes has done what a SUBSCRIBE or UNSUBSCRIBE asked for. */
+  subscriptionsMade(): void {
+    this.#order.subscriptionsMade();
+  }
+
+  /** The client is taken for gone after so many ms of silence (MQTT 3.1.1 section 3.1.2.10). */
+  allowSilence(ms: number): void {
+    this.#silenceMax = ms;
+  }
+
+  /** Whether the client has been silent for too long. A client that is not listened to cannot be blamed for it. */
+  isSilent(now: number): boolean {
+    return now - this.#heardAt > this.#silenceMax && !this.#held;
   }
 
   override _read(): void {
@@ -75,17 +132,27 @@ export class GuardedConnection extends Duplex {
     done(error);
   }
 
-  #take(chunk: Buffer): void {
+  #receive(chunk: Buffer): void {
+    this.#heardAt = this.#clock.monotonic();
     try {
-      this.#scanner.scan(chunk);
+      this.#scanner.scan(chunk, this.#route);
     } catch (error) {
       this.destroy(error instanceof Error ? error : new Error(String(error)));
-      return;
     }
-    if (!this.push(chunk)) {
-      this.#wanted = false;
-      this.#socket.pause();
-    }
+  }
+
+  #pass(bytes: Buffer): void {
+    if (this.push(bytes)) return;
+    this.#wanted = false;
+    this.#socket.pause();
+  }
+
+  /** Straight to the socket, unless something that aedes wrote has not got there yet. */
+  #acknowledge(bytes: Buffer): void {
+    if (this.destroyed || this.writableEnded) return;
+    if (this.writableLength > 0) this.write(bytes);
+    else this.#socket.write(bytes);
+    if (this.backlog > this.#backlogMax * hardFactor) this.destroy(new Error('it does not read what it is sent'));
   }
 
   #send(bytes: Buffer, done: (error?: Error | null) => void): void {

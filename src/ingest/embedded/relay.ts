@@ -1,5 +1,7 @@
 import { Aedes, type AedesOptions, type Subscription } from 'aedes';
+import type { SubscribedTopics } from './express-lane-topics.ts';
 import { FilterTree } from './filter-tree.ts';
+import { GuardedConnection } from './guarded-connection.ts';
 
 type Publish = Parameters<Aedes['publish']>;
 type Subscribe = Parameters<Aedes['subscribe']>;
@@ -22,10 +24,17 @@ export class Relay extends Aedes {
     });
     this.on('subscribe', (subscriptions, client) => {
       if (!client.clean) this.#keep(client.id, subscriptions);
+      if (client.conn instanceof GuardedConnection) client.conn.subscriptionsMade();
     });
     this.on('unsubscribe', (filters, client) => {
       this.#forget(client.id, filters);
+      if (client.conn instanceof GuardedConnection) client.conn.subscriptionsMade();
     });
+  }
+
+  /** Which topics somebody asked for, with a number that changes whenever the answer may. */
+  get subscribed(): SubscribedTopics {
+    return this.#filters;
   }
 
   /** Called by aedes for every message, with the client that sent it before the callback, which its types leave out. */
