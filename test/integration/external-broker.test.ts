@@ -1,13 +1,17 @@
 // A real Mosquitto between the publishers and us; faked is only what stands behind the sink.
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { connectAsync, type MqttClient } from 'mqtt';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { type Log, silentLog } from '../../src/base/log.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import type { Message, Receipt } from '../../src/domain/message.ts';
 import { ExternalBroker, type ExternalBrokerOptions } from '../../src/ingest/external/external-broker.ts';
 import { RedeliveryBook } from '../../src/ingest/redelivery.ts';
+import { Authority, type Certificate } from '../support/certificates.ts';
 import { Mosquitto } from '../support/mosquitto.ts';
+import { packetType, WireClient } from '../support/mqtt-wire.ts';
 
 const cleanups: (() => unknown)[] = [];
 
@@ -307,6 +311,55 @@ it('what is sent to devices is taken by the broker, or refused while it is away'
   expect(side.external.counts().unsent).toBe(1);
 });
 
+describe('over TLS with certificates on both sides', () => {
+  let authority: Authority;
+  let server: Certificate;
+  let gateway: Certificate;
+
+  beforeAll(async () => {
+    authority = await Authority.create();
+    server = await authority.server();
+    gateway = await authority.client({ commonName: 'gateway' });
+  });
+
+  afterAll(() => authority.remove());
+
+  function secured(): Promise<Mosquitto> {
+    return mosquitto({
+      lines: [
+        'listener {port} 127.0.0.1',
+        `cafile ${authority.caPath}`,
+        `certfile ${server.certPath}`,
+        `keyfile ${server.keyPath}`,
+        'require_certificate true',
+        'use_identity_as_username true',
+      ],
+    });
+  }
+
+  it('every message comes', async () => {
+    const broker = await secured();
+    const url = `mqtts://127.0.0.1:${broker.port}`;
+    const { cert, key } = gateway;
+    const ca = authority.ca;
+    const side = rig(url, { endpoint: { url, ca, cert, key } });
+    await served(side);
+    const client = await connectAsync(url, { ca, cert, key, clientId: 'publisher' });
+    cleanups.push(() => client.endAsync(true));
+    await publishAll(client, numbers(100), 1);
+    await side.store.until(({ messages }) => messages.length >= 100);
+    expect(sorted(side.store.texts)).toEqual(numbers(100));
+  });
+
+  it('a certificate of an unknown authority is explained', async () => {
+    const broker = await secured();
+    const url = `mqtts://127.0.0.1:${broker.port}`;
+    const side = rig(url, { endpoint: { url, ca: null, cert: gateway.cert, key: gateway.key } });
+    await side.store.until(() => side.warnings.length > 0);
+    expect(side.external.fault).toMatch(/of no known authority .*mqtt.external.ca/);
+  });
+});
+
 describe('a broker that does not serve us is explained', () => {
   it('when it cannot be reached', async () => {
     const broker = await mosquitto();
@@ -314,6 +367,27 @@ describe('a broker that does not serve us is explained', () => {
     const side = rig(broker.url);
     await side.store.until(() => side.warnings.length > 0);
     expect(side.external.fault).toMatch(/cannot be reached \(ECONNREFUSED\); see mqtt.external.url/);
+  });
+
+  it('when it refuses the subscription, with what may be the reason', async () => {
+    // It lets everybody in, and answers every SUBSCRIBE of two filters with "failure".
+    const server = createServer((socket) => {
+      const packets = new WireClient(socket);
+      void (async () => {
+        await packets.next();
+        packets.send(Buffer.from([packetType.connack << 4, 2, 0, 0]));
+        const subscribe = await packets.next();
+        packets.send(Buffer.from([packetType.suback << 4, 3, ...subscribe.body.subarray(0, 2), 0x80]));
+      })().catch(() => {});
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    cleanups.push(() => new Promise((resolve) => server.close(resolve)));
+    const side = rig(`mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`, { connections: 1 });
+    await side.store.until(() => side.warnings.length > 0);
+    expect(side.external.fault).toMatch(
+      /refuses the subscription to \$share\/pulsegate\/devices\/#: .*mqtt.external.group/,
+    );
   });
 
   it('when it wants another password', async () => {
