@@ -1,10 +1,15 @@
 import { z } from 'zod';
 import type { Fault } from '../base/errors.ts';
+import { MappingSpec } from '../contract/mapping.ts';
+import { Name, ProfileBody, showProfile } from '../contract/profile.ts';
 import { Time } from '../contract/rest.ts';
 import { RuleDraft } from '../contract/rule.ts';
 import { WebhookDraft } from '../contract/webhook.ts';
+import type { Mapping } from '../domain/mapping.ts';
+import type { Profile } from '../domain/profile.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Webhook } from '../domain/webhook.ts';
+import { mappingFaults } from './mapping-faults.ts';
 import { ruleFaults } from './rule-faults.ts';
 import { readVersioned } from './schema-faults.ts';
 import { webhookFaults } from './webhook-faults.ts';
@@ -14,9 +19,12 @@ export interface CatalogContents {
   readonly version: 1;
   readonly rules: readonly Rule[];
   readonly webhooks: readonly Webhook[];
+  readonly profiles: readonly Profile[];
+  /** Looked through in this order; the first whose topic fits is taken. */
+  readonly mappings: readonly Mapping[];
 }
 
-export const emptyCatalog: CatalogContents = { version: 1, rules: [], webhooks: [] };
+export const emptyCatalog: CatalogContents = { version: 1, rules: [], webhooks: [], profiles: [], mappings: [] };
 
 export const Id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'an id is 1 to 64 letters, digits, _ and -');
 
@@ -30,33 +38,44 @@ export function readCatalogText(text: string, now: string): CatalogContents {
     version: z.literal(1),
     rules: z.array(z.strictObject({ id: Id, ...RuleDraft.shape, ...times })),
     webhooks: z.array(z.strictObject({ id: Id, ...WebhookDraft.shape, ...times })),
+    // Catalogs from before there were any have neither.
+    profiles: z.array(z.strictObject({ id: Name, ...ProfileBody.shape, ...times })).default([]),
+    mappings: z.array(MappingSpec).default([]),
   });
   return readVersioned(text, schema, catalogFaults);
 }
 
 /** Indented and in one order, so that a change of one rule is a change of its lines only. */
 export function writeCatalogText(contents: CatalogContents): string {
-  return `${JSON.stringify(contents, null, 2)}\n`;
+  return `${JSON.stringify({ ...contents, profiles: contents.profiles.map(showProfile) }, null, 2)}\n`;
 }
 
 /** The faults that one rule or webhook cannot show alone come first; pointers are into the file. */
-function catalogFaults({ rules, webhooks }: CatalogContents): readonly Fault[] {
+function catalogFaults({ rules, webhooks, profiles, mappings }: CatalogContents): readonly Fault[] {
   return [
     ...duplicates('/rules', rules),
     ...duplicates('/webhooks', webhooks),
+    ...duplicates('/profiles', profiles),
+    ...duplicates('/mappings', mappings),
+    ...mappings.flatMap((mapping, index) => below(`/mappings/${index}`, mappingFaults(mapping))),
     ...rules.flatMap((rule, index) => below(`/rules/${index}`, ruleFaults(rule))),
     ...webhooks.flatMap((webhook, index) => below(`/webhooks/${index}`, webhookFaults(webhook))),
   ];
 }
 
-function duplicates(pointer: string, entries: readonly { readonly id: string }[]): Fault[] {
+function duplicates(
+  pointer: string,
+  entries: readonly ({ readonly id: string } | { readonly name: string })[],
+): Fault[] {
   const seen = new Set<string>();
-  return entries.flatMap(({ id }, index) => {
+  return entries.flatMap((entry, index) => {
+    const [field, id] = 'id' in entry ? ['id', entry.id] : ['name', entry.name];
     if (!seen.has(id)) {
       seen.add(id);
       return [];
     }
-    return [{ pointer: `${pointer}/${index}/id`, code: 'validation_failed', detail: `the id "${id}" is given twice` }];
+    const detail = `the ${field} "${id}" is given twice`;
+    return [{ pointer: `${pointer}/${index}/${field}`, code: 'validation_failed', detail }];
   });
 }
 

@@ -1,21 +1,38 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock, Timer } from '../base/clock.ts';
-import { messageOf, RejectedError } from '../base/errors.ts';
+import { InvariantError, messageOf, RejectedError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { randomId } from '../base/random.ts';
+import type { RegistrationDraft, RegistrationPatch } from '../contract/device.ts';
+import type { MappingPatch } from '../contract/mapping.ts';
+import type { ProfileBody, ProfileDraft, ProfilePatch } from '../contract/profile.ts';
 import type { RuleDraft, RulePatch } from '../contract/rule.ts';
 import type { WebhookDraft, WebhookPatch } from '../contract/webhook.ts';
 import type { KeyRecord } from '../domain/key.ts';
+import type { Mapping } from '../domain/mapping.ts';
+import type { Profile } from '../domain/profile.ts';
+import type { ProvisioningKey, Registration } from '../domain/registration.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import { newWebhookSecret } from '../domain/webhook-secret.ts';
 import type { CatalogContents } from './catalog-text.ts';
 import { emptyCatalog, readCatalogText, writeCatalogText } from './catalog-text.ts';
-import { newRule, newWebhook, patchedRule, patchedWebhook } from './decision.ts';
+import {
+  newMapping,
+  newProfile,
+  newRule,
+  newWebhook,
+  patchedMapping,
+  patchedProfile,
+  patchedRule,
+  patchedWebhook,
+} from './decision.ts';
 import { EditedMeanwhileError } from './durable-file.ts';
 import { KeptFile } from './kept-file.ts';
+import { RegistrationBook } from './registration-book.ts';
+import { type ApprovalDecision, created, decided, patched } from './registration-decision.ts';
 import type { SecretsContents } from './secrets-text.ts';
 import { emptySecrets, readSecretsText, writeSecretsText } from './secrets-text.ts';
 import type { CatalogSnapshot } from './snapshot.ts';
@@ -23,8 +40,16 @@ import { frozen, nextSnapshot } from './snapshot.ts';
 
 export type { CatalogSnapshot } from './snapshot.ts';
 
+/** What changed, beside what comparing two snapshots shows. */
+export interface CatalogChange {
+  /** Devices whose registration was made, changed or taken away. */
+  readonly registrations: readonly string[];
+  /** Whether API keys or provisioning keys changed. */
+  readonly keys: boolean;
+}
+
 /** Called after a change is durable, before the call that made it resolves. */
-export type CatalogListener = (snapshot: CatalogSnapshot, previous: CatalogSnapshot) => void;
+export type CatalogListener = (snapshot: CatalogSnapshot, previous: CatalogSnapshot, change: CatalogChange) => void;
 
 export interface CatalogParts {
   /** The data folder; made when it is not there. */
@@ -34,13 +59,16 @@ export interface CatalogParts {
   readonly log: Log;
 }
 
+const noChange: CatalogChange = { registrations: [], keys: false };
+
 /** How often the files are looked at for edits from outside, ms. */
 const lookEveryMs = 1_000;
 /** How often a change is made anew because an edit came in between. */
 const turnsMax = 10;
 
 /**
- * People's decisions in `catalog.json`, secrets in `secrets.json` (0600). Changes take turns; each is first made on what
+ * People's decisions in `catalog.json`, registrations of devices in `devices.json` with its journal (see
+ * `registration-book.ts`), secrets in `secrets.json` (0600). Changes take turns; each is first made on what
  * the file says at that moment, written durably, and only then seen and told. An edit from outside is noticed within a
  * second, checked and taken over like a change of ours.
  */
@@ -48,6 +76,7 @@ export class Catalog {
   readonly #parts: CatalogParts;
   readonly #catalog: KeptFile<CatalogContents>;
   readonly #secrets: KeptFile<SecretsContents>;
+  readonly #devices: RegistrationBook;
   readonly #listeners = new Set<CatalogListener>();
   #snapshot: CatalogSnapshot;
   #turn: Promise<unknown> = Promise.resolve();
@@ -55,14 +84,22 @@ export class Catalog {
   #lookFault = '';
   #closed = false;
 
-  private constructor(parts: CatalogParts, catalog: KeptFile<CatalogContents>, secrets: KeptFile<SecretsContents>) {
+  private constructor(
+    parts: CatalogParts,
+    files: {
+      readonly catalog: KeptFile<CatalogContents>;
+      readonly secrets: KeptFile<SecretsContents>;
+      readonly devices: RegistrationBook;
+    },
+  ) {
     this.#parts = parts;
-    this.#catalog = catalog;
-    this.#secrets = secrets;
-    this.#snapshot = frozen(catalog.value);
+    this.#catalog = files.catalog;
+    this.#secrets = files.secrets;
+    this.#devices = files.devices;
+    this.#snapshot = frozen(files.catalog.value, files.devices.registrations);
   }
 
-  /** Opens both files, making what is missing. Throws `CatalogError`, whose message says what to mend, and touches nothing. */
+  /** Opens the files, making what is missing. Throws `CatalogError`, whose message says what to mend, and touches nothing. */
   static async open(parts: CatalogParts): Promise<Catalog> {
     await mkdir(parts.dir, { recursive: true, mode: 0o700 });
     const now = (): string => new Date(parts.clock.now()).toISOString();
@@ -78,7 +115,10 @@ export class Catalog {
       emptySecrets,
       parts.log,
     );
-    const opened = new Catalog(parts, catalog, secrets);
+    const { dir, clock, log } = parts;
+    const changed = (registrations: readonly string[]): void => opened.#tell({ ...noChange, registrations });
+    const devices = await RegistrationBook.open({ dir, clock, log, changed });
+    const opened = new Catalog(parts, { catalog, secrets, devices });
     await opened.#makeMissingSecrets(catalog.value.webhooks);
     opened.#noteDanglingSecrets();
     opened.#lookLater();
@@ -97,6 +137,10 @@ export class Catalog {
 
   keys(): readonly KeyRecord[] {
     return this.#secrets.value.keys;
+  }
+
+  provisioningKeys(): readonly ProvisioningKey[] {
+    return this.#secrets.value.provisioningKeys;
   }
 
   /** Returns how to stop listening. */
@@ -157,26 +201,187 @@ export class Catalog {
     });
   }
 
+  /** `conflict` when there is a profile of that name. */
+  async createProfile(draft: ProfileDraft): Promise<Profile> {
+    const now = this.#now();
+    await this.#change((contents) => {
+      refuseTaken('profile', contents.profiles, draft.id);
+      return { ...contents, profiles: [...contents.profiles, newProfile(draft, now, now)] };
+    });
+    return this.#found('profile', this.#snapshot.profiles, draft.id);
+  }
+
+  /** Makes the profile, or replaces all of it. */
+  async putProfile(id: string, body: ProfileBody): Promise<Profile> {
+    await this.#change((contents) => {
+      const now = this.#now();
+      const before = contents.profiles.find((profile) => profile.id === id);
+      const profile = newProfile({ id, ...body }, before?.createdAt ?? now, now);
+      return { ...contents, profiles: put(contents.profiles, profile, (other) => other.id === id) };
+    });
+    return this.#found('profile', this.#snapshot.profiles, id);
+  }
+
+  async updateProfile(id: string, patch: ProfilePatch): Promise<Profile> {
+    await this.#change((contents) => {
+      const profile = patchedProfile(this.#found('profile', contents.profiles, id), patch, this.#now());
+      return { ...contents, profiles: put(contents.profiles, profile, (other) => other.id === id) };
+    });
+    return this.#found('profile', this.#snapshot.profiles, id);
+  }
+
+  /** `conflict` while devices or provisioning keys have it. */
+  async deleteProfile(id: string): Promise<void> {
+    await this.#change((contents) => {
+      this.#found('profile', contents.profiles, id);
+      const devices = [...this.#devices.registrations.values()].filter(({ profile }) => profile === id).length;
+      const keys = this.provisioningKeys().filter(({ profile }) => profile === id).length;
+      if (devices + keys > 0) {
+        const users = `${devices} registered devices and ${keys} provisioning keys`;
+        throw new RejectedError('conflict', `the profile "${id}" is in use by ${users}; give them another one first`);
+      }
+      return { ...contents, profiles: contents.profiles.filter((profile) => profile.id !== id) };
+    });
+  }
+
+  /** Comes after those there are; `conflict` when there is a mapping of that name. */
+  async createMapping(spec: Mapping): Promise<Mapping> {
+    await this.#change((contents) => {
+      refuseTaken(
+        'mapping',
+        contents.mappings.map(({ name }) => ({ id: name })),
+        spec.name,
+      );
+      return { ...contents, mappings: [...contents.mappings, newMapping(spec)] };
+    });
+    return this.#mapping(this.#snapshot.mappings, spec.name);
+  }
+
+  /** Makes the mapping, or replaces all of it in its place. */
+  async putMapping(spec: Mapping): Promise<Mapping> {
+    await this.#change((contents) => {
+      const mappings = put(contents.mappings, newMapping(spec), ({ name }) => name === spec.name);
+      return { ...contents, mappings };
+    });
+    return this.#mapping(this.#snapshot.mappings, spec.name);
+  }
+
+  async updateMapping(name: string, patch: MappingPatch): Promise<Mapping> {
+    await this.#change((contents) => {
+      const mapping = patchedMapping(this.#mapping(contents.mappings, name), patch);
+      return { ...contents, mappings: put(contents.mappings, mapping, (other) => other.name === name) };
+    });
+    return this.#mapping(this.#snapshot.mappings, name);
+  }
+
+  async deleteMapping(name: string): Promise<void> {
+    await this.#change((contents) => {
+      this.#mapping(contents.mappings, name);
+      return { ...contents, mappings: contents.mappings.filter((mapping) => mapping.name !== name) };
+    });
+  }
+
+  /**
+   * Registers all of these devices or none, with one write to the disk. Throws `RejectedError`: `device_exists` or
+   * `validation_failed` with every fault, `conflict` while a faulty edit waits to be mended.
+   */
+  async createRegistrations(drafts: readonly RegistrationDraft[]): Promise<readonly Registration[]> {
+    const made: Registration[] = [];
+    await this.#devices.change((find) => {
+      const changes = created(drafts, { find, profiles: this.#snapshot.profiles, now: this.#now() });
+      made.push(...changes.flatMap(({ registration }) => registration ?? []));
+      return changes;
+    });
+    return made;
+  }
+
+  /** Replaces the fields given. Who is not registered is by this, from `unregistered`; without that it is `not_found`. */
+  async updateRegistration(
+    id: string,
+    patch: RegistrationPatch,
+    unregistered?: RegistrationDraft,
+  ): Promise<Registration> {
+    let made: Registration | undefined;
+    await this.#devices.change((find) => {
+      const times = { createdAt: this.#now(), updatedAt: this.#now() };
+      const before = find(id) ?? (unregistered && { ...unregistered, id, ...times });
+      if (!before) throw new RejectedError('not_found', `the device "${id}" is not registered`);
+      made = patched(before, patch, { profiles: this.#snapshot.profiles, now: this.#now() });
+      return [{ id, registration: made }];
+    });
+    if (!made) throw new InvariantError('a decision was durable before it was made');
+    return made;
+  }
+
+  /** Approves or blocks devices, registered or not, with one write to the disk. */
+  decideApprovals(decisions: readonly ApprovalDecision[]): Promise<void> {
+    return this.#devices.change((find) => decided(decisions, { find, now: this.#now() }));
+  }
+
+  /** Fine for a device that is not registered. */
+  deleteRegistration(id: string): Promise<void> {
+    return this.#devices.change((find) => (find(id) ? [{ id, registration: null }] : []));
+  }
+
   /** Keeps the record of a key made elsewhere; `conflict` when its id is taken. */
   async addKey(record: KeyRecord): Promise<void> {
-    await this.#changeSecrets((secrets) => {
-      if (secrets.keys.some((key) => key.id === record.id)) {
-        throw new RejectedError('conflict', `there is a key with the id "${record.id}" already`);
-      }
+    await this.#changeKeys((secrets) => {
+      refuseTaken('key', secrets.keys, record.id);
       return { ...secrets, keys: [...secrets.keys, record] };
     });
   }
 
+  /** Replaces the fields given; the key itself stays. */
+  async updateKey(
+    id: string,
+    patch: Partial<Pick<KeyRecord, 'name' | 'scopes' | 'mqtt' | 'expiresAt'>>,
+  ): Promise<KeyRecord> {
+    await this.#changeKeys((secrets) => {
+      const key = { ...this.#found('key', secrets.keys, id), ...given(patch) };
+      return { ...secrets, keys: put(secrets.keys, key, (other) => other.id === id) };
+    });
+    return this.#found('key', this.keys(), id);
+  }
+
   async removeKey(id: string): Promise<void> {
-    await this.#changeSecrets((secrets) => {
+    await this.#changeKeys((secrets) => {
       this.#found('key', secrets.keys, id);
       return { ...secrets, keys: secrets.keys.filter((key) => key.id !== id) };
     });
   }
 
+  /** Keeps the record of a provisioning key made elsewhere; `conflict` when its id is taken, `not_found` without its profile. */
+  async addProvisioningKey(record: ProvisioningKey): Promise<void> {
+    await this.#changeKeys((secrets) => {
+      refuseTaken('provisioning key', secrets.provisioningKeys, record.id);
+      this.#found('profile', this.#snapshot.profiles, record.profile);
+      return { ...secrets, provisioningKeys: [...secrets.provisioningKeys, record] };
+    });
+  }
+
+  async updateProvisioningKey(
+    id: string,
+    patch: Partial<Pick<ProvisioningKey, 'name' | 'profile' | 'approval' | 'devicesMax' | 'expiresAt'>>,
+  ): Promise<ProvisioningKey> {
+    await this.#changeKeys((secrets) => {
+      const key = { ...this.#found('provisioning key', secrets.provisioningKeys, id), ...given(patch) };
+      this.#found('profile', this.#snapshot.profiles, key.profile);
+      return { ...secrets, provisioningKeys: put(secrets.provisioningKeys, key, (other) => other.id === id) };
+    });
+    return this.#found('provisioning key', this.provisioningKeys(), id);
+  }
+
+  async removeProvisioningKey(id: string): Promise<void> {
+    await this.#changeKeys((secrets) => {
+      this.#found('provisioning key', secrets.provisioningKeys, id);
+      return { ...secrets, provisioningKeys: secrets.provisioningKeys.filter((key) => key.id !== id) };
+    });
+  }
+
   /** Looks for edits from outside at once instead of within a second; resolves when they are taken over or refused. */
-  refresh(): Promise<void> {
-    return this.#inTurn(() => this.#takeOver());
+  async refresh(): Promise<void> {
+    await this.#inTurn(() => this.#takeOver());
+    await this.#devices.refresh();
   }
 
   /** Looks no more; waits for changes under way. May be called twice. */
@@ -184,12 +389,20 @@ export class Catalog {
     this.#closed = true;
     this.#timer?.cancel();
     await this.#turn;
+    await this.#devices.close();
   }
 
   #change(make: (contents: CatalogContents) => CatalogContents): Promise<void> {
     return this.#inTurn(async () => {
       await this.#rewrite(this.#catalog, make);
       this.#publish();
+    });
+  }
+
+  #changeKeys(make: (secrets: SecretsContents) => SecretsContents): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#rewrite(this.#secrets, make);
+      this.#tell({ ...noChange, keys: true });
     });
   }
 
@@ -211,7 +424,7 @@ export class Catalog {
   }
 
   async #takeOver(): Promise<void> {
-    await this.#secrets.refresh();
+    if (await this.#secrets.refresh()) this.#tell({ ...noChange, keys: true });
     if (!(await this.#catalog.refresh())) return;
     await this.#makeMissingSecrets(this.#catalog.value.webhooks);
     if (this.#publish()) this.#parts.log.info({ file: 'catalog.json' }, 'an edit from outside was taken over');
@@ -241,17 +454,20 @@ export class Catalog {
   /** Tells the listeners what changed; false when nothing did. */
   #publish(): boolean {
     const previous = this.#snapshot;
-    const next = nextSnapshot(previous, this.#catalog.value);
-    if (next === previous) return false;
-    this.#snapshot = next;
+    this.#snapshot = nextSnapshot(previous, this.#catalog.value);
+    if (this.#snapshot === previous) return false;
+    this.#tell(noChange, previous);
+    return true;
+  }
+
+  #tell(change: CatalogChange, previous = this.#snapshot): void {
     for (const listener of this.#listeners) {
       try {
-        listener(next, previous);
+        listener(this.#snapshot, previous, change);
       } catch (error) {
         this.#parts.log.error({ error: messageOf(error) }, 'a catalog listener failed; the change holds');
       }
     }
-    return true;
   }
 
   #lookLater(): void {
@@ -264,6 +480,7 @@ export class Catalog {
   async #look(): Promise<void> {
     try {
       if ((await this.#catalog.isTouched()) || (await this.#secrets.isTouched())) await this.#takeOver();
+      if (await this.#devices.isTouched()) await this.#devices.refresh();
       this.#lookFault = '';
     } catch (error) {
       const fault = messageOf(error);
@@ -285,9 +502,31 @@ export class Catalog {
     return entry;
   }
 
+  #mapping(mappings: readonly Mapping[], name: string): Mapping {
+    const mapping = mappings.find((candidate) => candidate.name === name);
+    if (!mapping) throw new RejectedError('not_found', `there is no mapping "${name}"`);
+    return mapping;
+  }
+
   #now(): string {
     return new Date(this.#parts.clock.now()).toISOString();
   }
+}
+
+function refuseTaken(kind: string, entries: readonly { readonly id: string }[], id: string): void {
+  if (!entries.some((entry) => entry.id === id)) return;
+  throw new RejectedError('conflict', `there is a ${kind} "${id}" already`);
+}
+
+/** The list with `entry` in the place of the one it replaces, or at the end. */
+function put<T>(entries: readonly T[], entry: T, replaces: (other: T) => boolean): readonly T[] {
+  return entries.some(replaces) ? entries.map((other) => (replaces(other) ? entry : other)) : [...entries, entry];
+}
+
+/** A patch without the fields that were left out. */
+function given<T extends object>(patch: T): { [K in keyof T]?: Exclude<T[K], undefined> };
+function given(patch: object): object {
+  return Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined));
 }
 
 function withSecret(secrets: SecretsContents, webhookId: string, secret: string): SecretsContents {

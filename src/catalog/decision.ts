@@ -2,12 +2,17 @@ import type { Fault } from '../base/errors.ts';
 import { RejectedError } from '../base/errors.ts';
 import type { RuleDraft, RulePatch } from '../contract/rule.ts';
 import type { WebhookDraft, WebhookPatch } from '../contract/webhook.ts';
+import type { MappingPatch } from '../contract/mapping.ts';
+import type { ProfileDraft, ProfilePatch } from '../contract/profile.ts';
+import type { Mapping } from '../domain/mapping.ts';
+import type { Profile } from '../domain/profile.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Webhook } from '../domain/webhook.ts';
+import { mappingFaults } from './mapping-faults.ts';
 import { ruleFaults } from './rule-faults.ts';
 import { webhookFaults } from './webhook-faults.ts';
 
-/* Drafts and patches become rules and webhooks here, or `RejectedError` (`validation_failed`) with every fault. */
+/* Drafts and patches become rules, webhooks, profiles and mappings here, or `RejectedError` (`validation_failed`) with every fault. */
 
 export function newRule(id: string, draft: RuleDraft, now: string): Rule {
   return sound('rule', { id, ...draft, createdAt: now, updatedAt: now }, ruleFaults);
@@ -46,6 +51,43 @@ export function patchedWebhook(webhook: Webhook, patch: WebhookPatch, updatedAt:
     updatedAt,
   };
   return sound('webhook', patched, webhookFaults);
+}
+
+export function newProfile(draft: ProfileDraft, createdAt: string, updatedAt: string): Profile {
+  const { id, description, metrics, dialect, presence, interval, gateway } = draft;
+  return { id, description, metrics, dialect, presence, interval, gateway, createdAt, updatedAt };
+}
+
+export function patchedProfile(profile: Profile, patch: ProfilePatch, updatedAt: string): Profile {
+  return {
+    id: profile.id,
+    description: patch.description ?? profile.description,
+    metrics: patch.metrics ?? profile.metrics,
+    dialect: patch.dialect ?? profile.dialect,
+    presence: patch.presence ?? profile.presence,
+    interval: patch.interval === undefined ? profile.interval : patch.interval,
+    gateway: patch.gateway ?? profile.gateway,
+    createdAt: profile.createdAt,
+    updatedAt,
+  };
+}
+
+export function newMapping(spec: Mapping): Mapping {
+  return sound('mapping', spec, mappingFaults);
+}
+
+export function patchedMapping(mapping: Mapping, patch: MappingPatch): Mapping {
+  const patched: Mapping = {
+    name: mapping.name,
+    topic: patch.topic ?? mapping.topic,
+    device: patch.device ?? mapping.device,
+    format: patch.format ?? mapping.format,
+    metrics: patch.metrics ?? mapping.metrics,
+    time: patch.time === undefined ? mapping.time : patch.time,
+    timeFormat: patch.timeFormat ?? mapping.timeFormat,
+    ignore: patch.ignore ?? mapping.ignore,
+  };
+  return sound('mapping', patched, mappingFaults);
 }
 
 function sound<T>(kind: string, entry: T, faultsOf: (entry: T) => readonly Fault[]): T {

@@ -85,14 +85,9 @@ export class DurableFile<T> implements Adapter<T> {
     return (await readText(this.path)) !== this.#seen;
   }
 
-  /** Changes whenever the file may have; cheap enough to ask every second. */
-  async stamp(): Promise<string> {
-    try {
-      const { mtimeNs, size, ino } = await stat(this.path, { bigint: true });
-      return `${mtimeNs}:${size}:${ino}`;
-    } catch (error) {
-      return isMissing(error) ? missing : messageOf(error);
-    }
+  /** As `stampOf`. */
+  stamp(): Promise<string> {
+    return stampOf(this.path);
   }
 
   /** Takes a file of secrets away from others who could read it. Modes mean nothing on Windows. */
@@ -143,6 +138,16 @@ export class DurableFile<T> implements Adapter<T> {
   }
 }
 
+/** Changes whenever the file may have; cheap enough to ask every second. */
+export async function stampOf(path: string): Promise<string> {
+  try {
+    const { mtimeNs, size, ino } = await stat(path, { bigint: true });
+    return `${mtimeNs}:${size}:${ino}`;
+  } catch (error) {
+    return isMissing(error) ? missing : messageOf(error);
+  }
+}
+
 async function readText(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8');
@@ -165,7 +170,7 @@ async function writeSynced(path: string, text: string, mode: number): Promise<vo
 }
 
 /** Makes the rename itself durable. Windows has no such call and refuses to open a folder. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return;
   const folder = await open(path, 'r');
   try {
@@ -175,6 +180,6 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-function isMissing(error: unknown): boolean {
+export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

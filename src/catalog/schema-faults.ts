@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Fault } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
 import { FileFaults } from './catalog-error.ts';
@@ -57,8 +57,13 @@ function issueFaults(issue: z.core.$ZodIssue, schema: z.ZodType): Fault[] {
 function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[] {
   let current = schema;
   for (const part of path)
-    current = typeof part === 'number' ? member(current, 'element') : shapeOf(current)[String(part)];
+    current = typeof part === 'number' ? member(current, 'element') : unwrapped(shapeOf(current)[String(part)]);
   return Object.keys(shapeOf(current));
+}
+
+/** What a default stands around. */
+function unwrapped(schema: unknown): unknown {
+  return schema instanceof z.ZodDefault ? unwrapped(schema.unwrap()) : schema;
 }
 
 function shapeOf(schema: unknown): Readonly<Record<string, unknown>> {

@@ -10,6 +10,7 @@ import { Catalog } from '../../src/catalog/catalog.ts';
 import { CatalogError } from '../../src/catalog/catalog-error.ts';
 import type { RuleDraft } from '../../src/contract/rule.ts';
 import type { WebhookDraft } from '../../src/contract/webhook.ts';
+import type { KeyRecord } from '../../src/domain/key.ts';
 import type { Rule } from '../../src/domain/rule.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
@@ -29,7 +30,15 @@ const webhookDraft: WebhookDraft = {
   enabled: true,
   description: '',
 };
-const key = { id: 'k3J9xQ2m', hash: 'a'.repeat(64), name: 'dashboards', createdAt: '2026-01-01T00:00:00.000Z' };
+const key: KeyRecord = {
+  id: 'k3J9xQ2m',
+  hash: 'a'.repeat(64),
+  name: 'dashboards',
+  createdAt: '2026-01-01T00:00:00.000Z',
+  scopes: ['read', 'mqtt'],
+  mqtt: { publish: [], subscribe: ['devices/+/telemetry/#'] },
+  expiresAt: null,
+};
 
 let dir: string;
 let clock: FakeClock;
@@ -80,7 +89,7 @@ describe('what is decided', () => {
     await first.close();
 
     const second = await open();
-    expect(second.snapshot()).toEqual({ rules: [rule], webhooks: [webhook] });
+    expect(second.snapshot()).toMatchObject({ rules: [rule], webhooks: [webhook], profiles: [], mappings: [] });
     expect(second.secrets(webhook.id)).toEqual([secret]);
     expect(second.keys()).toEqual([key]);
     await second.updateRule(rule.id, { name: 'x' });
@@ -265,6 +274,27 @@ describe('secrets', () => {
     expect(seen).not.toContain(true);
   });
 
+  test('of keys from before there were scopes open every door that they opened', async () => {
+    const { scopes: _scopes, mqtt: _mqtt, expiresAt: _expiresAt, ...before } = key;
+    writeFileSync(path('secrets.json'), JSON.stringify({ version: 1, webhooks: {}, keys: [before] }), { mode: 0o600 });
+    const catalog = await open();
+    const everything = { publish: ['#'], subscribe: ['#'] };
+    expect(catalog.keys()).toEqual([{ ...before, scopes: ['admin'], mqtt: everything, expiresAt: null }]);
+  });
+
+  test('change in the fields given, and listeners hear that keys changed', async () => {
+    const catalog = await open();
+    await catalog.addKey(key);
+    const heard: boolean[] = [];
+    catalog.subscribe((_snapshot, _previous, { keys }) => heard.push(keys));
+    const patch = { scopes: ['read' as const], name: undefined, expiresAt: '2027-01-01T00:00:00.000Z' };
+    expect(await catalog.updateKey(key.id, patch)).toEqual({ ...key, scopes: ['read'], expiresAt: patch.expiresAt });
+    await expect(catalog.updateKey('x', {})).rejects.toMatchObject({ code: 'not_found' });
+    await catalog.removeKey(key.id);
+    await catalog.createRule(ruleDraft);
+    expect(heard).toEqual([true, true, false]);
+  });
+
   test('take every key id once', async () => {
     const catalog = await open();
     await catalog.addKey(key);
@@ -419,7 +449,7 @@ describe('a file that cannot be used', () => {
     rmSync(path('catalog.json'));
     expect((await refusal()).message).toContain('it is gone');
     rmSync(path('catalog.json.last-good'));
-    expect((await open()).snapshot()).toEqual({ rules: [], webhooks: [] });
+    expect((await open()).snapshot()).toMatchObject({ rules: [], webhooks: [] });
   });
 
   test('of secrets stops the start without repeating a secret', async () => {
