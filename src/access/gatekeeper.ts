@@ -64,8 +64,11 @@ interface Rights {
   readonly subscribe: CompiledFilters;
   /** The array of mapped filters that went into it. */
   readonly mapped: readonly string[];
+  /** Topics that were asked for lately, for a client sends to the same few: whether it may publish there. */
+  readonly decided: Map<string, boolean>;
 }
 
+const decidedMax = 64;
 const nobody: readonly never[] = [];
 const everything: TopicRights = { publish: ['#'], subscribe: ['#'] };
 const provisioningUser = 'provision';
@@ -103,8 +106,13 @@ export class MqttGatekeeper {
   mayPublish(principal: Principal, topic: string): boolean {
     if (isReservedTopic(topic)) return false;
     if (principal.kind === 'open') return true;
-    if (!this.#rightsOf(principal).publish.matches(topic)) return false;
-    return principal.kind !== 'device' || !isDownward(principal.device, topic);
+    const { publish, decided } = this.#rightsOf(principal);
+    const before = decided.get(topic);
+    if (before !== undefined) return before;
+    const may = publish.matches(topic) && !(principal.kind === 'device' && isDownward(principal.device, topic));
+    if (decided.size >= decidedMax) decided.clear();
+    decided.set(topic, may);
+    return may;
   }
 
   /**
@@ -220,7 +228,12 @@ export class MqttGatekeeper {
     const known = this.#rights.get(principal);
     if (known && known.mapped === mapped) return known;
     const { publish, subscribe } = rightsOf(principal, mapped);
-    const rights = { publish: compileFilters(publish), subscribe: compileFilters(subscribe), mapped };
+    const rights = {
+      publish: compileFilters(publish),
+      subscribe: compileFilters(subscribe),
+      mapped,
+      decided: new Map(),
+    };
     this.#rights.set(principal, rights);
     return rights;
   }
