@@ -7,6 +7,7 @@ import type { QuarantineEntry } from './quarantine.ts';
 import type { ReadingColumns } from './reading.ts';
 import type { Series } from './series.ts';
 import type { SessionChange } from './session-row.ts';
+import type { SettledColumns } from './settled-columns.ts';
 
 /** One atomic step of the engine: all of it is on disk, or none of it ever happened. */
 export interface Commit {
@@ -17,7 +18,7 @@ export interface Commit {
   /** Series that appear for the first time; their ids continue where the last commit ended. */
   readonly newSeries: readonly Series[];
   readonly readings: ReadingColumns;
-  readonly settled: readonly SettledMessage[];
+  readonly settled: SettledColumns;
   readonly deviceFacts: readonly DeviceFact[];
   readonly transitions: readonly Transition[];
   readonly alertStates: readonly AlertState[];
@@ -26,13 +27,17 @@ export interface Commit {
   /** Webhooks that are gone: their pending deliveries become `cancelled`. */
   readonly cancelledWebhooks: readonly string[];
   readonly quarantine: readonly QuarantineEntry[];
-  /** Quarantined messages, by id, that are gone: tried again with success, or thrown away. */
+  /** Quarantined messages, by id, that are gone: tried again with success, or thrown away. One that is not there is fine. */
   readonly quarantineRemoved: readonly number[];
   readonly tokens: readonly TokenChange[];
   readonly sessions: readonly SessionChange[];
   /** Commands as they are now; one with a known id replaces it. */
   readonly commands: readonly Command[];
-  /** Devices that are forgotten: their row, tokens and sessions. Readings and series stay. */
+  /**
+   * Devices that are forgotten: their row and tokens. Readings and series stay, and the next reading brings the device
+   * back as a new one. Applied before the facts and tokens of the same commit, which tell of a new device of that name;
+   * its readings in the same commit do not.
+   */
   readonly forgottenDevices: readonly string[];
 }
 

@@ -17,7 +17,7 @@ import type { HistoryReader } from './reader.ts';
  * closed and opened again and what it then recovers is the truth.
  *
  * The arrays of `commit.readings` belong to the engine until the promise settles (they may cross threads); they come
- * back in the result, and on rejection in the error.
+ * back in the result, and on rejection in the error. Those of `commit.settled` belong to it for good.
  */
 export interface Engine {
   /**

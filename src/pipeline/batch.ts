@@ -1,4 +1,4 @@
-import type { Commit, CommitResult, CommittedBatch, SettledMessage } from '../domain/commit.ts';
+import type { Commit, CommitResult, CommittedBatch } from '../domain/commit.ts';
 import type { Command } from '../domain/command.ts';
 import type { Attempt } from '../domain/delivery.ts';
 import type { DeviceFact } from '../domain/device.ts';
@@ -8,6 +8,7 @@ import { disposition, type ReadingColumns, valueAt } from '../domain/reading.ts'
 import { ReadingBuilder } from '../domain/reading-builder.ts';
 import type { Series } from '../domain/series.ts';
 import type { SessionChange } from '../domain/session-row.ts';
+import { SettledBuilder, type SettledColumns } from '../domain/settled-columns.ts';
 import type { AlertDraft, AlertJudge, DeliveryPlanner, NewestTime } from './ports.ts';
 import type { Entry, EntryChanges, Outcome } from './entry.ts';
 import type { SeriesRegistry } from './series-registry.ts';
@@ -36,7 +37,6 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
   const draft = parts.judge.begin();
   const newest = new Map<number, number>();
   const facts: DeviceFact[] = [];
-  const settled: SettledMessage[] = [];
   const attempts: Attempt[] = [];
   const cancelledWebhooks: string[] = [];
   const quarantine: QuarantineEntry[] = [];
@@ -53,11 +53,10 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
       draft.read(parts.registry.series(series), time, value, entry.receivedAt);
     }
     facts.push(...entry.facts);
-    if (entry.settled) settled.push(entry.settled);
     if (entry.attempt) attempts.push(entry.attempt);
     cancelledWebhooks.push(...entry.removedWebhooks);
     if (entry.quarantine) quarantine.push(entry.quarantine);
-    if (entry.changes) gather(entry.changes, changes);
+    if (entry.changes) gather(entry.changes, changes, facts);
   }
   draft.expire(parts.now);
   const newSeries = parts.registry.unpersisted();
@@ -66,8 +65,11 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
     at: Math.max(at, 1),
     newSeries,
     readings: readingsOf(entries),
-    settled,
-    deviceFacts: [...births(newSeries, facts, at), ...facts],
+    settled: settledOf(entries),
+    deviceFacts: [
+      ...births(newSeries, [...facts.map(({ device }) => device), ...changes.forgottenDevices], at),
+      ...facts,
+    ],
     transitions: draft.transitions,
     alertStates: draft.states,
     deliveries: parts.plan(draft.transitions, { seq: parts.seq, at }),
@@ -91,18 +93,32 @@ function noChanges(): Changes {
   return { quarantineRemoved: [], tokens: [], sessions: [], commands: [], forgottenDevices: [] };
 }
 
-function gather(from: EntryChanges, to: Changes): void {
+function gather(from: EntryChanges, to: Changes, facts: DeviceFact[]): void {
   if (from.quarantineRemoved) to.quarantineRemoved.push(...from.quarantineRemoved);
   if (from.tokens) to.tokens.push(...from.tokens);
   if (from.sessions) to.sessions.push(...from.sessions);
   if (from.commands) to.commands.push(...from.commands);
-  if (from.forgottenDevices) to.forgottenDevices.push(...from.forgottenDevices);
+  if (from.forgottenDevices) forget(from.forgottenDevices, to, facts);
+}
+
+/** The store forgets first and takes facts and tokens in afterwards: what was told before goes with the device. */
+function forget(devices: readonly string[], to: Changes, facts: DeviceFact[]): void {
+  const gone = new Set(devices);
+  to.forgottenDevices.push(...devices);
+  removeWhere(facts, ({ device }) => gone.has(device));
+  removeWhere(to.tokens, (change) => gone.has(change.kind === 'put' ? change.token.device : change.device));
+}
+
+function removeWhere<T>(list: T[], isGone: (one: T) => boolean): void {
+  const kept = list.filter((one) => !isGone(one));
+  list.length = 0;
+  for (const one of kept) list.push(one);
 }
 
 /** A device is born in the commit of its first series. */
-function births(newSeries: readonly Series[], facts: readonly DeviceFact[], at: number): readonly DeviceFact[] {
+function births(newSeries: readonly Series[], told: readonly string[], at: number): readonly DeviceFact[] {
   if (newSeries.length === 0) return [];
-  const known = new Set(facts.map((fact) => fact.device));
+  const known = new Set(told);
   return [...new Set(newSeries.map((series) => series.device))].flatMap((device) =>
     known.has(device) ? [] : { device, at },
   );
@@ -111,7 +127,7 @@ function births(newSeries: readonly Series[], facts: readonly DeviceFact[], at: 
 function isEmpty(commit: Commit): boolean {
   return (
     commit.readings.count === 0 &&
-    commit.settled.length === 0 &&
+    commit.settled.count === 0 &&
     commit.deviceFacts.length === 0 &&
     commit.transitions.length === 0 &&
     commit.alertStates.length === 0 &&
@@ -136,6 +152,15 @@ export function readingsOf(entries: readonly Entry[]): ReadingColumns {
     for (const { series, time, value } of entry.readings) readings.add(series, time, value);
   }
   return readings.build();
+}
+
+/** The identities of the messages that are settled with the entries. */
+export function settledOf(entries: readonly Entry[]): SettledColumns {
+  let count = 0;
+  for (const { settled } of entries) if (settled) count++;
+  const messages = new SettledBuilder(count);
+  for (const { settled } of entries) if (settled) messages.add(settled);
+  return messages.build();
 }
 
 /** What each entry is told, in order of arrival. */

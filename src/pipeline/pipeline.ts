@@ -2,7 +2,9 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf, RejectedError, TransientError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Commit, CommitResult, SettledMessage } from '../domain/commit.ts';
-import { type Batch, type BatchParts, buildBatch, committedBatch, outcomes, readingsOf } from './batch.ts';
+import { settledMessages } from '../domain/settled-columns.ts';
+import { type Batch, type BatchParts, buildBatch, committedBatch, outcomes, readingsOf, settledOf } from './batch.ts';
+import { dispositionsFrom } from './dispositions.ts';
 import { type Entry, entry } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 import type { AlertJudge, CommitListener, CommitStore, DeliveryPlanner, NewestTime } from './ports.ts';
@@ -277,18 +279,18 @@ export class Pipeline {
       'the outcome of a commit is unknown; the store is opened again',
     );
     // The engine has the arrays of the failed call; the entries still know what was in them.
-    const readings = readingsOf(entries);
-    let newest: number;
+    const commit = { ...attempted.commit, readings: readingsOf(entries), settled: settledOf(entries) };
+    const unresolved = { ...attempted, commit };
+    let result: CommitResult | null;
     try {
-      newest = await this.#parts.reopen();
+      result = await this.#askReopened(commit);
     } catch (reopenError) {
-      this.#unresolved = { ...attempted, commit: { ...attempted.commit, readings } };
+      this.#unresolved = unresolved;
       this.#giveBack(entries, reopenError);
       return;
     }
-    this.#seq = newest;
-    if (newest < attempted.commit.seq) this.#giveBack(entries, error);
-    else this.#succeeded(entries, attempted, { seq: newest, readings, dispositions: null }, 0);
+    if (result) this.#succeeded(entries, unresolved, result, 0);
+    else this.#giveBack(entries, error);
   }
 
   /**
@@ -296,21 +298,38 @@ export class Pipeline {
    * then everybody inside hears of it before anything else is committed. False when the store is still closed.
    */
   async #resolve(unresolved: Attempted): Promise<boolean> {
-    let newest: number;
+    const { commit } = unresolved;
+    let result: CommitResult | null;
     try {
-      newest = await this.#parts.reopen();
+      result = await this.#askReopened(commit);
     } catch (error) {
-      this.#parts.log.error({ seq: unresolved.commit.seq, error: messageOf(error) }, 'the store cannot be opened');
+      this.#parts.log.error({ seq: commit.seq, error: messageOf(error) }, 'the store cannot be opened');
       return false;
     }
     this.#unresolved = undefined;
-    this.#seq = newest;
-    const { commit } = unresolved;
-    if (newest >= commit.seq) {
-      for (const listener of this.#settledListeners) listener(commit.settled);
-      this.#succeeded([], unresolved, { seq: newest, readings: commit.readings, dispositions: null }, 0);
+    if (result) {
+      const messages = settledMessages(commit.settled);
+      for (const listener of this.#settledListeners) listener(messages);
+      this.#succeeded([], unresolved, result, 0);
     }
     return true;
+  }
+
+  /** Opens the store again; what it made of the commit, or null when it was not written. */
+  async #askReopened(commit: Commit): Promise<CommitResult | null> {
+    const newest = await this.#parts.reopen();
+    if (newest < commit.seq) {
+      this.#seq = newest;
+      return null;
+    }
+    const { batches } = await this.#parts.store.reader.log({ after: commit.seq - 1, readingsMax: 1 });
+    const logged = batches.find(({ seq }) => seq === commit.seq);
+    if (!logged) throw new Error(`commit ${commit.seq} is not in the log of the store`);
+    return {
+      seq: commit.seq,
+      readings: commit.readings,
+      dispositions: dispositionsFrom(commit.readings, logged.readings),
+    };
   }
 
   /** Nothing was written. Senders get their messages back, unacknowledged; what is our own is tried again. */

@@ -1,5 +1,7 @@
+import type { Decoded, DialectMessage } from '../decode/decoded.ts';
 import type { AlertState, Transition } from '../domain/alert.ts';
-import type { Commit, CommitResult, CommittedBatch } from '../domain/commit.ts';
+import type { Command, CommandReply } from '../domain/command.ts';
+import type { Commit, CommitResult, CommittedBatch, LogPage } from '../domain/commit.ts';
 import type { Delivery, DeliveryRecord } from '../domain/delivery.ts';
 import type { Value } from '../domain/reading.ts';
 import type { ErrorCode } from '../contract/error-codes.ts';
@@ -10,6 +12,10 @@ import type { Series } from '../domain/series.ts';
 /** Where a commit goes. The full contract is `history/engine.ts`. */
 export interface CommitStore {
   commit(commit: Commit): Promise<CommitResult>;
+  /** Asked for a commit whose outcome was unknown and that turns out to be on disk. */
+  readonly reader: {
+    log(query: { readonly after: number; readonly readingsMax: number }): Promise<LogPage>;
+  };
 }
 
 /** What readings do to alerts: decided on an overlay that is applied only once the commit is on disk. */
@@ -44,6 +50,22 @@ export interface DeviceTerms {
 /** Asked for every message, so it answers from memory, and with the same object while nothing changed. */
 export interface DeviceBook {
   terms(device: string): DeviceTerms;
+}
+
+/** How messages that are not native are understood; `decode/dialects.ts`. */
+export interface MessageDialects {
+  /** Whether any dialect understands messages on the topic; the others are relayed. Asked for every message that is not native. */
+  claims(topic: string): boolean;
+  /** Throws `RejectedError`. */
+  decode(message: DialectMessage): Decoded;
+  /** A payload on `devices/{device}/telemetry`, when the terms of the device say that it is not native. Throws `RejectedError`. */
+  decodePayload(dialect: PayloadDialect, device: string, message: DialectMessage): Decoded;
+}
+
+/** What becomes of a command whose device answered. */
+export interface CommandReplies {
+  /** The command as it is from then on, to be kept in the commit of the reply; null for one that nobody waits for. `at`: time of receipt, epoch ms. */
+  reply(reply: CommandReply, at: number): Command | null;
 }
 
 /** Which deliveries transitions make; pure. `seq` and `at` are those of the commit that will carry them. */

@@ -15,6 +15,7 @@ import { silentLog } from '../../src/base/log.ts';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import type { Commit } from '../../src/domain/commit.ts';
 import type { ReadingColumns } from '../../src/domain/reading.ts';
+import { settledColumns } from '../../src/domain/settled-columns.ts';
 import type { Engine } from '../../src/history/engine.ts';
 import { createSqliteEngine } from '../../src/storage/sqlite/engine.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -269,7 +270,7 @@ async function measureWear(seed: number): Promise<void> {
     const device = index % devices;
     const at = begin + index * 100;
     const rows = [1, 2, 3].map((metric) => [device * 3 + metric, at, Math.round(random.next() * 1_000) / 10] as const);
-    const settled = [{ client: `device-${device}`, packetId: 1 + (index % 65_535), hash: index }];
+    const settled = settledColumns([{ client: `device-${device}`, packetId: 1 + (index % 65_535), hash: index }]);
     await engine.commit(commitOf(index + 2, rows, { at, settled }));
     // Ten messages a second, each a commit of its own, for twenty minutes: sealing and checkpoints come as they would.
     clock.advance(100);

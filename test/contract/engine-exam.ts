@@ -1,11 +1,16 @@
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Alert, AlertState, Transition } from '../../src/domain/alert.ts';
+import type { Command } from '../../src/domain/command.ts';
 import type { Commit, SettledMessage } from '../../src/domain/commit.ts';
 import type { Attempt, Delivery } from '../../src/domain/delivery.ts';
 import { disposition } from '../../src/domain/reading.ts';
+import type { DeviceToken } from '../../src/domain/device-token.ts';
+import type { SessionKind, SessionRow } from '../../src/domain/session-row.ts';
+import { settledColumns } from '../../src/domain/settled-columns.ts';
 import type { Engine } from '../../src/history/engine.ts';
 import { CommitFailedError } from '../../src/history/engine.ts';
+import type { CommandsQuery } from '../../src/history/reader.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import type { Row } from '../support/storage-commits.ts';
 import { allReadings, commitOf, newSeries, untilStats } from '../support/storage-commits.ts';
@@ -419,6 +424,220 @@ export function engineExam(name: string, make: MakeEngine): void {
       });
     });
 
+    describe('tokens', () => {
+      it('are put, put again, and revoked one by one or all of a device, and recovered', async () => {
+        await engine.open();
+        const tokens = [
+          deviceToken('a', 't1'),
+          deviceToken('a', 't2', 9),
+          deviceToken('b', 't3'),
+          deviceToken('b', 't4'),
+          deviceToken('c', 't5'),
+        ];
+        await engine.commit(commitOf(1, [], { tokens: tokens.map((one) => ({ kind: 'put', token: one })) }));
+        await engine.commit(
+          commitOf(2, [], {
+            tokens: [
+              { kind: 'put', token: deviceToken('a', 't1', 7) },
+              { kind: 'revoke', device: 'b', id: 't4' },
+              { kind: 'revoke', device: 'c', id: null },
+              { kind: 'revoke', device: 'nobody', id: null },
+            ],
+          }),
+        );
+        expect((await reopen()).tokens).toEqual([
+          deviceToken('a', 't1', 7),
+          deviceToken('a', 't2', 9),
+          deviceToken('b', 't3'),
+        ]);
+      });
+    });
+
+    describe('sessions', () => {
+      it('are rows that come back as they were, in the order in which they were first put', async () => {
+        await engine.open();
+        const shared = Uint8Array.from({ length: 64 }, (_, index) => index);
+        const rows = [
+          row('subscription', 'b', 'x', shared.subarray(3, 9)),
+          row('session', 'a', '', shared.subarray(0, 0)),
+          row('queued', 'a', '2', shared.subarray(60)),
+          row('retained', '', 'some/topic', shared),
+        ];
+        const again = row('subscription', 'b', 'x', Uint8Array.of(1));
+        await engine.commit(commitOf(1, [], { sessions: rows.map((one) => ({ op: 'put', row: one })) }));
+        await engine.commit(commitOf(2, [], { sessions: [{ op: 'put', row: again }] }));
+        expect((await reopen()).sessions).toEqual([again, ...rows.slice(1)]);
+        expect(shared.length, 'the bytes of the caller stay').toBe(64);
+      });
+
+      it('are deleted one by one and client by client, but retained messages are nobody’s', async () => {
+        await engine.open();
+        const rows = ['session', 'subscription', 'queued', 'incoming', 'will'].flatMap((kind) =>
+          ['a', 'b'].map((client) => row(kind as SessionKind, client, 'k', Uint8Array.of(1))),
+        );
+        const retained = row('retained', '', 't', Uint8Array.of(2));
+        await engine.commit(commitOf(1, [], { sessions: [...rows, retained].map((one) => ({ op: 'put', row: one })) }));
+        await engine.commit(
+          commitOf(2, [], {
+            sessions: [
+              { op: 'clear', client: 'a' },
+              { op: 'clear', client: '' },
+              { op: 'delete', kind: 'queued', client: 'b', key: 'k' },
+              { op: 'delete', kind: 'queued', client: 'b', key: 'other' },
+            ],
+          }),
+        );
+        const left = rows.filter(({ client, kind }) => client === 'b' && kind !== 'queued');
+        expect((await reopen()).sessions).toEqual([...left, retained]);
+      });
+
+      it('are changed in order: put, deleted and put again in one commit is last and there', async () => {
+        await engine.open();
+        const first = row('queued', 'a', '1', Uint8Array.of(1));
+        const second = row('queued', 'a', '2', Uint8Array.of(2));
+        await engine.commit(
+          commitOf(1, [], {
+            sessions: [
+              { op: 'put', row: first },
+              { op: 'put', row: second },
+              { op: 'delete', kind: 'queued', client: 'a', key: '1' },
+              { op: 'put', row: first },
+            ],
+          }),
+        );
+        expect((await reopen()).sessions).toEqual([second, first]);
+      });
+    });
+
+    describe('commands', () => {
+      it('are kept as they are now; those that are open come back, oldest first', async () => {
+        await engine.open();
+        const commands = [command('c1', 3), command('c2', 1), command('c3', 2)];
+        await engine.commit(commitOf(1, [], { commands }));
+        const done = { ...command('c3', 2), state: 'succeeded', result: { ok: [1, 'x', null] }, settledAt: 9 } as const;
+        const sent = { ...command('c1', 3), state: 'sent', sentAt: 8 } as const;
+        await engine.commit(commitOf(2, [], { commands: [done, sent] }));
+        expect((await reopen()).commands).toEqual([command('c2', 1), sent]);
+        expect(await engine.reader.command('c3')).toEqual(done);
+        expect(await engine.reader.command('none')).toBeNull();
+      });
+
+      it('are listed newest first, by device, page by page, also those made in one millisecond', async () => {
+        await engine.open();
+        const commands = Array.from({ length: 20 }, (_, index) =>
+          command(`c${String(index).padStart(2, '0')}`, Math.floor(index / 5), index % 2 === 0 ? 'even' : 'odd'),
+        );
+        await engine.commit(commitOf(1, [], { commands }));
+        const ids: string[] = [];
+        for (let after: CommandsQuery['after']; ; ) {
+          const page = await engine.reader.commands({ limit: 3, after });
+          ids.push(...page.map(({ id }) => id));
+          const last = page.at(-1);
+          if (!last) break;
+          after = { createdAt: last.createdAt, id: last.id };
+        }
+        expect(ids).toEqual(commands.map(({ id }) => id).toReversed());
+        const even = await engine.reader.commands({ device: 'even', limit: 100 });
+        expect(even.map(({ id }) => id)).toEqual(ids.filter((id) => Number(id.slice(1)) % 2 === 0));
+      });
+
+      it('that were settled more than thirty days ago are deleted, however many; open ones never are', async () => {
+        await engine.open();
+        const old = Array.from({ length: 600 }, (_, index) => ({
+          ...command(`old${index}`, index),
+          state: 'failed' as const,
+          settledAt: index,
+        }));
+        await engine.commit(commitOf(1, [], { at: 1_000, commands: [...old, command('open', 1)] }));
+        const later = 30 * 86_400_000 + 500;
+        const recent = { ...command('recent', later), state: 'expired' as const, settledAt: later };
+        await engine.commit(commitOf(2, [], { at: later, commands: [recent] }));
+        clock.advance(10_000);
+        let left = await engine.reader.commands({ limit: 1_000 });
+        while (left.length > 102) left = await engine.reader.commands({ limit: 1_000 });
+        expect(left.map(({ id }) => id)).toEqual([
+          'recent',
+          ...Array.from({ length: 100 }, (_, index) => `old${599 - index}`),
+          'open',
+        ]);
+      });
+    });
+
+    describe('a forgotten device', () => {
+      it('is gone with its tokens; its readings stay, and the next one brings it back as a new device', async () => {
+        await engine.open();
+        const token = { device: 'device-1', id: 't', hash: 'h', createdAt: 1, expiresAt: null };
+        await engine.commit(
+          commitOf(1, [[1, 1, 1]], {
+            newSeries: newSeries(2),
+            deviceFacts: [{ device: 'device-1', at: 5, attributes: { model: 'x' }, status: 'online' }],
+            tokens: [{ kind: 'put', token }],
+          }),
+        );
+        await engine.commit(commitOf(2, [[1, 2, 2]], { forgottenDevices: ['device-1', 'nobody'] }));
+        const gone = await reopen();
+        expect(gone.devices.map(({ device }) => device)).toEqual(['device-2']);
+        expect([gone.tokens, gone.series.length]).toEqual([[], 2]);
+        expect(await allReadings(engine, 1)).toHaveLength(2);
+        await engine.commit(commitOf(3, [[1, 3, 3]]));
+        const at = 1_790_000_003_000;
+        expect((await reopen()).devices).toMatchObject([
+          { device: 'device-1', firstSeen: at, lastSeen: at, status: null, attributes: {} },
+          { device: 'device-2' },
+        ]);
+      });
+
+      it('is born again by a fact of the same commit, without what was known of it before', async () => {
+        await engine.open();
+        const token = { device: 'device-1', id: 'new', hash: 'h', createdAt: 1, expiresAt: null };
+        await engine.commit(
+          commitOf(1, [], {
+            newSeries: newSeries(1),
+            deviceFacts: [{ device: 'device-1', at: 5, attributes: { model: 'x' } }],
+            tokens: [{ kind: 'put', token: { ...token, id: 'old' } }],
+          }),
+        );
+        const parts: Partial<Commit> = {
+          forgottenDevices: ['device-1'],
+          deviceFacts: [{ device: 'device-1', at: 9, attributes: { rev: 2 } }],
+          tokens: [{ kind: 'put', token }],
+        };
+        await engine.commit(commitOf(2, [], parts));
+        const { devices, tokens } = await reopen();
+        expect(devices).toMatchObject([{ device: 'device-1', firstSeen: 9, attributes: { rev: 2 } }]);
+        expect(tokens).toEqual([token]);
+      });
+
+      it('that only ever told facts leaves nothing behind', async () => {
+        await engine.open();
+        await engine.commit(commitOf(1, [], { deviceFacts: [{ device: 'quiet', at: 5 }] }));
+        await engine.commit(commitOf(2, [], { forgottenDevices: ['quiet'] }));
+        await engine.commit(commitOf(3, [], { deviceFacts: [{ device: 'quiet', at: 7 }] }));
+        expect((await reopen()).devices).toMatchObject([{ device: 'quiet', firstSeen: 7 }]);
+      });
+    });
+
+    it('a refused commit leaves no token, session, command or removal behind', async () => {
+      await engine.open();
+      await engine.commit(commitOf(1, [[1, 1, 1]], { newSeries: newSeries(1), ...refused(3, 'stays') }));
+      const token = { device: 'device-1', id: 't', hash: 'h', createdAt: 1, expiresAt: null };
+      const parts: Partial<Commit> = {
+        tokens: [{ kind: 'put', token }],
+        sessions: [{ op: 'put', row: row('session', 'a', '', Uint8Array.of(1)) }],
+        commands: [command('c', 1)],
+        quarantineRemoved: [1],
+        forgottenDevices: ['device-1'],
+        newSeries: [{ id: 2, device: 'device-1', metric: 'other' }],
+      };
+      // The series does not exist, so the whole is refused.
+      await expect(engine.commit(commitOf(2, [[99, 1, 1]], parts))).rejects.toThrow(CommitFailedError);
+      await engine.commit(commitOf(2, [[1, 2, 1]]));
+      const recovered = await reopen();
+      expect(recovered).toMatchObject({ tokens: [], sessions: [], commands: [], devices: [{ device: 'device-1' }] });
+      expect(await engine.reader.quarantined(1)).not.toBeNull();
+      expect(recovered.series).toHaveLength(1);
+    });
+
     describe('the quarantine', () => {
       it('keeps a refused message as it came', async () => {
         await engine.open();
@@ -436,6 +655,21 @@ export function engineExam(name: string, make: MakeEngine): void {
           pointer: '/a',
           detail: 'why',
         });
+      });
+
+      it('gives back one message by its id, until it is removed, and no id is ever given twice', async () => {
+        await engine.open();
+        await engine.commit(commitOf(1, [], refused(2_000, 'one')));
+        await engine.commit(commitOf(2, [], refused(2_000, 'two')));
+        expect(await engine.reader.quarantined(2)).toMatchObject({ id: 2, detail: 'two' });
+        await engine.commit(commitOf(3, [], { quarantineRemoved: [2, 77] }));
+        expect(await engine.reader.quarantined(2)).toBeNull();
+        const { quarantineEntries, quarantineBytes } = await engine.reader.stats();
+        await reopen();
+        expect(await engine.reader.stats()).toMatchObject({ quarantineEntries: 1, quarantineBytes });
+        expect([quarantineEntries, quarantineBytes < 2_500]).toEqual([1, true]);
+        await engine.commit(commitOf(4, [], refused(5, 'three')));
+        expect((await engine.reader.quarantine({ limit: 5 })).map(({ id }) => id)).toEqual([3, 1]);
       });
 
       it('is bounded by bytes: the oldest go, the newest stays whatever its size, ids go on', async () => {
@@ -496,8 +730,10 @@ export function engineExam(name: string, make: MakeEngine): void {
 
       it('remembers what was settled, oldest first, also over a reopen', async () => {
         await engine.open();
-        await engine.commit(commitOf(1, [], { settled: [settledMessage(1), settledMessage(2)] }));
-        await engine.commit(commitOf(2, [[1, 1, 'text']], { settled: [settledMessage(3)], newSeries: newSeries(1) }));
+        await engine.commit(commitOf(1, [], { settled: settledColumns([settledMessage(1), settledMessage(2)]) }));
+        await engine.commit(
+          commitOf(2, [[1, 1, 'text']], { settled: settledColumns([settledMessage(3)]), newSeries: newSeries(1) }),
+        );
         expect((await reopen()).settled).toEqual([settledMessage(1), settledMessage(2), settledMessage(3)]);
       });
 
@@ -751,6 +987,29 @@ function refused(size: number, detail: string): Partial<Commit> {
     pointer: '/a',
   };
   return { quarantine: [{ ...common, payload, detail }] };
+}
+
+function deviceToken(device: string, id: string, expiresAt: number | null = null): DeviceToken {
+  return { device, id, hash: `hash of ${id}`, createdAt: 5, expiresAt };
+}
+
+function row(kind: SessionKind, client: string, key: string, bytes: Uint8Array): SessionRow {
+  return { kind, client, key, bytes };
+}
+
+function command(id: string, createdAt: number, device = 'device-1'): Command {
+  return {
+    id,
+    device,
+    name: 'restart',
+    params: { after: [1, null, 'ä'] },
+    state: 'queued',
+    result: null,
+    createdAt,
+    expiresAt: createdAt + 1_000,
+    sentAt: null,
+    settledAt: null,
+  };
 }
 
 function settledMessage(packetId: number): SettledMessage {

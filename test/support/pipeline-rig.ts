@@ -1,14 +1,15 @@
 import type { Log } from '../../src/base/log.ts';
 import type { Transition } from '../../src/domain/alert.ts';
-import type { Commit, CommitResult } from '../../src/domain/commit.ts';
-import { anySender } from '../../src/domain/principal.ts';
+import type { Commit, CommitResult, CommittedBatch, LogPage } from '../../src/domain/commit.ts';
+import { anySender, type Sender } from '../../src/domain/principal.ts';
 import type { Receipt } from '../../src/domain/message.ts';
 import { disposition, type Value, valueAt } from '../../src/domain/reading.ts';
 import { ReadingBuilder } from '../../src/domain/reading-builder.ts';
 import type { Rule } from '../../src/domain/rule.ts';
 import { LatestValues } from '../../src/latest/latest-values.ts';
+import { committedBatch } from '../../src/pipeline/batch.ts';
 import { type Entry, entry, type Outcome } from '../../src/pipeline/entry.ts';
-import { Intake } from '../../src/pipeline/intake.ts';
+import { Intake, type IntakeParts } from '../../src/pipeline/intake.ts';
 import { Ledger } from '../../src/pipeline/ledger.ts';
 import { Pipeline } from '../../src/pipeline/pipeline.ts';
 import type { AlertDraft, AlertJudge, Committed, CommitStore } from '../../src/pipeline/ports.ts';
@@ -51,6 +52,8 @@ export class ScriptedStore implements CommitStore {
   /** A commit that holds one of these values is refused. */
   readonly poisons = new Set<Value>();
   #gate: PromiseWithResolvers<void> | undefined;
+  /** What the log keeps of each commit: its readings without the identical ones. */
+  readonly #logged: CommittedBatch[] = [];
 
   get seq(): number {
     return this.commits.at(-1)?.seq ?? 0;
@@ -76,6 +79,13 @@ export class ScriptedStore implements CommitStore {
       this.inFlight--;
     }
   }
+
+  readonly reader = {
+    log: async ({ after }: { readonly after: number }): Promise<LogPage> => {
+      const batches = this.#logged.filter(({ seq }) => seq > after).slice(0, 1);
+      return { batches, last: batches.at(-1)?.seq ?? after, firstKept: 1 };
+    },
+  };
 
   async reopen(): Promise<number> {
     await this.#gate?.promise;
@@ -110,7 +120,18 @@ export class ScriptedStore implements CommitStore {
       this.readings.set(key, value);
     }
     this.commits.push({ ...commit, readings: { ...readings } });
-    return { seq: commit.seq, readings, dispositions: dispositions.some(Boolean) ? dispositions : null };
+    const result = { seq: commit.seq, readings, dispositions: dispositions.some(Boolean) ? dispositions : null };
+    // A copy, since the arrays go back to the caller.
+    const { series, times, values, kinds } = readings;
+    const kept = {
+      ...readings,
+      series: series.slice(),
+      times: times.slice(),
+      values: values.slice(),
+      kinds: kinds.slice(),
+    };
+    this.#logged.push(committedBatch(commit, { ...result, readings: kept }));
+    return result;
   }
 }
 
@@ -178,6 +199,8 @@ export interface RigOptions {
   readonly bytesMax?: number;
   readonly seriesMax?: number;
   readonly metricsMax?: number;
+  /** What the intake asks beside the pipeline. */
+  readonly ports?: Pick<IntakeParts, 'devices' | 'dialects' | 'commands' | 'publish'>;
 }
 
 /** Intake, pipeline and latest values as the gateway wires them, over a scripted store and a fake clock. */
@@ -204,6 +227,7 @@ export class PipelineRig {
     bytesMax = 1e9,
     seriesMax = 1e6,
     metricsMax = 500,
+    ports = {},
   }: RigOptions = {}) {
     this.registry = new SeriesRegistry({ seriesMax, metricsMax });
     this.window = new Window({ messagesMax, bytesMax });
@@ -237,6 +261,7 @@ export class PipelineRig {
       submit: (added) => this.pipeline.submit(added),
       futureMax: 60_000,
       lastCommitAt,
+      ...ports,
     });
     this.pipeline.onCommitted((committed) => {
       this.latest.apply(committed.batch);
@@ -248,12 +273,15 @@ export class PipelineRig {
   }
 
   /** A message of a broker; its receipt is written into `order` under `name`. */
-  publish(name: string, topic: string, payload: string | Uint8Array, qos: 0 | 1 | 2 = 1): void {
+  publish(
+    name: string,
+    topic: string,
+    payload: string | Uint8Array,
+    qos: 0 | 1 | 2 = 1,
+    sender: Sender = anySender,
+  ): void {
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
-    this.intake.receive(
-      { topic, payload: bytes, qos, client: 'client', sender: anySender, identity: null },
-      this.receipt(name),
-    );
+    this.intake.receive({ topic, payload: bytes, qos, client: 'client', sender, identity: null }, this.receipt(name));
   }
 
   receipt(name: string): Receipt {

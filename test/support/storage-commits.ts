@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Commit } from '../../src/domain/commit.ts';
 import type { Value } from '../../src/domain/reading.ts';
 import { ReadingBuilder } from '../../src/domain/reading-builder.ts';
+import { settledColumns } from '../../src/domain/settled-columns.ts';
 import type { Engine } from '../../src/history/engine.ts';
 import type { EngineStats, Sample } from '../../src/history/reader.ts';
 import { tempFolder } from './temp-folder.ts';
@@ -18,7 +19,7 @@ export function commitOf(seq: number, rows: readonly Row[], parts: Partial<Commi
     at: 1_790_000_000_000 + seq * 1_000,
     newSeries: [],
     readings: builder.build(),
-    settled: [],
+    settled: settledColumns([]),
     deviceFacts: [],
     transitions: [],
     alertStates: [],

@@ -2,6 +2,7 @@ import { seededRandom } from '../../src/base/random.ts';
 import type { Commit } from '../../src/domain/commit.ts';
 import type { Value } from '../../src/domain/reading.ts';
 import { valueAt } from '../../src/domain/reading.ts';
+import { settledColumns } from '../../src/domain/settled-columns.ts';
 import type { Row } from './storage-commits.ts';
 import { commitOf, newSeries } from './storage-commits.ts';
 
@@ -23,7 +24,7 @@ export function loadCommit(seed: number, seq: number): Commit {
   }
   return commitOf(seq, rows, {
     ...(seq === 1 ? { newSeries: newSeries(loadSeries) } : {}),
-    settled: [{ client: `client-${seq % 7}`, packetId: 1 + (seq % 65_535), hash: seq }],
+    settled: settledColumns([{ client: `client-${seq % 7}`, packetId: 1 + (seq % 65_535), hash: seq }]),
     deliveries: seq % 5 === 0 ? [deliveryOf(seq)] : [],
   });
 }

@@ -5,6 +5,7 @@ import type { DeviceFact, DeviceRecord } from '../../src/domain/device.ts';
 import { compileGlob } from '../../src/domain/glob.ts';
 import type { Reading, Value } from '../../src/domain/reading.ts';
 import { ReadingBuilder } from '../../src/domain/reading-builder.ts';
+import { settledColumns } from '../../src/domain/settled-columns.ts';
 import type { Series } from '../../src/domain/series.ts';
 import { DeviceDirectory } from '../../src/latest/device-directory.ts';
 import { LatestValues, type SeriesNames } from '../../src/latest/latest-values.ts';
@@ -28,7 +29,7 @@ function commit(
 ): Commit {
   const readings = new ReadingBuilder();
   for (const [series, time, value] of rows) readings.add(series, time, value);
-  const none = { newSeries: [], settled: [], alertStates: [], deliveries: [], attempts: [] };
+  const none = { newSeries: [], settled: settledColumns([]), alertStates: [], deliveries: [], attempts: [] };
   return {
     ...none,
     seq: 1,

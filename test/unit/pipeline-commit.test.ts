@@ -433,6 +433,21 @@ describe('a commit whose outcome is unknown', () => {
     expect([rig.store.commits.map(({ seq }) => seq), rig.judge.applied.length]).toEqual([[1, 2], 1]);
   });
 
+  it('tells only what it wrote: readings that were there already stay identical', async () => {
+    const start = rig.clock.now() - 1_000;
+    const many = (...rows: readonly [at: number, value: number][]): string =>
+      JSON.stringify(rows.map(([at, x]) => ({ ts: start + at, x })));
+    rig.publish('a', topic, many([0, 1], [1, 2]));
+    await settle();
+    rig.store.failures.push({ kind: 'unknown', written: true });
+    rig.publish('b', topic, many([0, 1], [1, 3], [1, 2]));
+    await settle();
+    const { readings } = rig.told[1].batch;
+    expect([...readings.values.subarray(0, readings.count)]).toEqual([3, 2]);
+    expect(rig.ledger.readings).toMatchObject({ decoded: 5, identical: 1 });
+    expect(rig.answers).toEqual(['settle a', 'settle b']);
+  });
+
   it('that was a probe and is on disk ends the waiting', async () => {
     rig.store.failures.push({ kind: 'wait' }, { kind: 'unknown', written: true });
     rig.publish('a', topic, reading(1));

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { anySender } from '../../src/domain/principal.ts';
 import { RejectedError, TransientError } from '../../src/base/errors.ts';
 import type { Commit } from '../../src/domain/commit.ts';
+import { settledMessages } from '../../src/domain/settled-columns.ts';
 import type { PostOutcome } from '../../src/pipeline/intake.ts';
 import { PipelineRig, settle } from '../support/pipeline-rig.ts';
 
@@ -72,7 +73,7 @@ describe('a message', () => {
     rig.publish('b', 'devices/a/attributes', '{"firmware":"1.0","battery":null}');
     await settle();
     expect(rig.store.commits.flatMap((commit) => commit.deviceFacts)).toEqual([
-      { device: 'a', at: now, status: 'online' },
+      { device: 'a', at: now, status: 'online', cause: 'reported' },
       { device: 'a', at: now, attributes: { firmware: '1.0' } },
     ]);
   });
@@ -102,7 +103,7 @@ describe('a message', () => {
       rig.intake.receive({ ...message, identity: { ...identity, packetId: index + 1 } }, rig.receipt(text));
     }
     await settle();
-    expect(rig.store.commits.flatMap((commit) => commit.settled)).toEqual([
+    expect(rig.store.commits.flatMap((commit) => settledMessages(commit.settled))).toEqual([
       { client: 'c', packetId: 1, hash: 2 },
       { client: 'c', packetId: 2, hash: 2 },
     ]);

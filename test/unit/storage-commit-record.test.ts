@@ -4,6 +4,7 @@ import type { SettledMessage } from '../../src/domain/commit.ts';
 import type { ReadingColumns, Value } from '../../src/domain/reading.ts';
 import { valueAt } from '../../src/domain/reading.ts';
 import { ReadingBuilder } from '../../src/domain/reading-builder.ts';
+import { settledColumns } from '../../src/domain/settled-columns.ts';
 import { decodeCommitRecord, decodeSettled, encodeCommitRecord } from '../../src/storage/sqlite/commit-record.ts';
 import { CorruptStoreError } from '../../src/storage/sqlite/database.ts';
 
@@ -46,7 +47,7 @@ describe('a commit record', () => {
   it('comes back as it was, to the bit, whatever the readings and messages', () => {
     fc.assert(
       fc.property(rowList, settled, (rows, messages) => {
-        const record = decodeCommitRecord(encodeCommitRecord(columnsOf(rows), null, messages));
+        const record = decodeCommitRecord(encodeCommitRecord(columnsOf(rows), null, settledColumns(messages)));
         expect(rowsOf(record.readings)).toEqual(rows);
         expect(record.settled).toEqual(messages);
       }),
@@ -59,7 +60,7 @@ describe('a commit record', () => {
       fc.property(fc.array(fc.tuple(series, time, value, fc.boolean())), (rows) => {
         const kept = rows.flatMap(([, , , isKept], row) => (isKept ? [row] : []));
         const all = columnsOf(rows.map(([of, at, what]) => [of, at, what]));
-        const { readings } = decodeCommitRecord(encodeCommitRecord(all, Uint32Array.from(kept), []));
+        const { readings } = decodeCommitRecord(encodeCommitRecord(all, Uint32Array.from(kept), settledColumns([])));
         const expected = rows.filter(([, , , isKept]) => isKept).map(([of, at, what]) => [of, at, what]);
         expect(rowsOf(readings)).toEqual(expected);
         expect(readings.texts).toHaveLength(
@@ -72,14 +73,14 @@ describe('a commit record', () => {
   it('gives its settled messages without its readings being unpacked', () => {
     fc.assert(
       fc.property(rowList, settled, (rows, messages) => {
-        expect(decodeSettled(encodeCommitRecord(columnsOf(rows), null, messages))).toEqual(messages);
+        expect(decodeSettled(encodeCommitRecord(columnsOf(rows), null, settledColumns(messages)))).toEqual(messages);
       }),
     );
   });
 
   it('takes 12 bytes a reading when thousands of series report within a minute', () => {
     const rows = Array.from({ length: 5_000 }, (_, row): Row => [row + 1, now + (row % 40_000), row / 10]);
-    expect(encodeCommitRecord(columnsOf(rows), null, []).length / rows.length).toBeLessThan(12.01);
+    expect(encodeCommitRecord(columnsOf(rows), null, settledColumns([])).length / rows.length).toBeLessThan(12.01);
   });
 
   it('has the layout of version 1', () => {
@@ -88,7 +89,7 @@ describe('a commit record', () => {
       [2, now, true],
       [2, now + 300, 'on'],
     ];
-    const bytes = encodeCommitRecord(columnsOf(rows), null, [{ client: 'c', packetId: 258, hash: 3 }]);
+    const bytes = encodeCommitRecord(columnsOf(rows), null, settledColumns([{ client: 'c', packetId: 258, hash: 3 }]));
     expect(Buffer.from(bytes).toString('hex')).toBe(golden);
     expect(rowsOf(decodeCommitRecord(bytes).readings)).toEqual(rows);
   });
@@ -98,7 +99,11 @@ describe('a commit record', () => {
       [1, now, 1],
       [1, now + 1, 'two'],
     ];
-    const bytes = encodeCommitRecord(columnsOf(rows), null, [{ client: 'client', packetId: 1, hash: 2 }]);
+    const bytes = encodeCommitRecord(
+      columnsOf(rows),
+      null,
+      settledColumns([{ client: 'client', packetId: 1, hash: 2 }]),
+    );
     for (let at = 0; at < bytes.length; at++) {
       const changed = bytes.slice();
       changed[at] = (changed[at] ?? 0) ^ 0x10;
@@ -109,7 +114,11 @@ describe('a commit record', () => {
 
   it('is refused when its checksum is right but what it claims is impossible', async () => {
     const { crc32 } = await import('node:zlib');
-    const bytes = encodeCommitRecord(columnsOf([[1, now, 1]]), null, [{ client: 'c', packetId: 1, hash: 2 }]);
+    const bytes = encodeCommitRecord(
+      columnsOf([[1, now, 1]]),
+      null,
+      settledColumns([{ client: 'c', packetId: 1, hash: 2 }]),
+    );
     const forge = (change: (view: DataView) => void): Uint8Array<ArrayBuffer> => {
       const forged = bytes.slice();
       const view = new DataView(forged.buffer);

@@ -1,5 +1,6 @@
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { messageOf } from '../../base/errors.ts';
+import { settledColumns } from '../../domain/settled-columns.ts';
 import { chunkCountMax } from './chunk-codec-bytes.ts';
 import { decodeChunk, encodeChunk } from './chunk-codec.ts';
 import { decodeCommitRecord, encodeCommitRecord } from './commit-record.ts';
@@ -57,7 +58,7 @@ export function packChunk(stretch: Stretch, begin: number, end: number): PackedC
       texts: stretch.texts,
     },
     null,
-    [],
+    settledColumns([]),
   );
   const none = { min: null, max: null, sum: null, first: null, last: null };
   return { ...common, codec: codec.mixed, ...none, bytes: deflateRawSync(record, { level: constants.Z_BEST_SPEED }) };

@@ -33,10 +33,15 @@ export class CommandRows {
       );
   }
 
-  /** Deletes up to `limit` commands that were settled before `time` (epoch ms), and says how many it were. */
-  deleteSettledBefore(time: number, limit: number): number {
-    return this.#statements
-      .get('DELETE FROM command WHERE id IN (SELECT id FROM command WHERE settled_at < ? LIMIT ?)')
+  /** Whether a command was settled before `time`, epoch ms. */
+  hasSettledBefore(time: number): boolean {
+    return this.#statements.get('SELECT 1 FROM command WHERE settled_at < ? LIMIT 1').get(time) !== undefined;
+  }
+
+  /** Deletes up to `limit` commands that were settled before `time`, epoch ms; the caller holds the transaction. */
+  deleteSettledBefore(time: number, limit: number): void {
+    this.#statements
+      .get('DELETE FROM command WHERE id IN (SELECT id FROM command WHERE settled_at < ? ORDER BY settled_at LIMIT ?)')
       .run(time, limit);
   }
 }

@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { SettledMessage } from '../../domain/commit.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
 import { valueKind } from '../../domain/reading.ts';
+import type { SettledColumns } from '../../domain/settled-columns.ts';
 import { CorruptStoreError } from './database.ts';
 
 /**
@@ -32,6 +33,9 @@ import { CorruptStoreError } from './database.ts';
 const version = 1;
 const headerBytes = 24;
 
+/** A settled message at its longest: four bytes for its client, two for the packet id, eight for the hash. */
+const settledBytesMax = 14;
+
 /** More than any commit holds; what claims more is damaged. */
 const rowsMax = 1 << 24;
 
@@ -47,7 +51,7 @@ export interface CommitRecord {
 export function encodeCommitRecord(
   readings: ReadingColumns,
   rows: Uint32Array | null,
-  settled: readonly SettledMessage[],
+  settled: SettledColumns,
 ): Uint8Array<ArrayBuffer> {
   const picked = rows ? pick(readings, rows) : readings;
   const shape = shapeOf(picked);
@@ -63,7 +67,7 @@ export function encodeCommitRecord(
   view.setUint32(4, picked.count, true);
   view.setFloat64(8, shape.baseTime, true);
   view.setUint32(16, shape.baseSeries, true);
-  view.setUint32(20, settled.length, true);
+  view.setUint32(20, settled.count, true);
   new Float64Array(bytes.buffer, layout.values, picked.count).set(texts.values.subarray(0, picked.count));
   subtractInto(column(bytes.buffer, layout.times, picked.count, shape.timeWidth), picked.times, shape.baseTime);
   subtractInto(column(bytes.buffer, layout.series, picked.count, shape.seriesWidth), picked.series, shape.baseSeries);
@@ -230,22 +234,30 @@ function usedTexts(readings: ReadingColumns): { values: Float64Array; texts: str
   return { values, texts: [...places.keys()] };
 }
 
-function encodeTail(texts: readonly string[] | null, settled: readonly SettledMessage[]): Uint8Array {
+function encodeTail(texts: readonly string[] | null, settled: SettledColumns): Uint8Array {
   const parts: Uint8Array[] = [];
   if (texts) encodeTexts(texts, parts);
-  if (settled.length > 0) {
-    const clients = new Map<string, number>();
-    for (const message of settled) if (!clients.has(message.client)) clients.set(message.client, clients.size);
-    encodeTexts([...clients.keys()], parts);
-    for (const message of settled) {
-      parts.push(varint(clients.get(message.client) ?? 0));
-      const fixed = Buffer.alloc(10);
-      fixed.writeUInt16LE(message.packetId, 0);
-      fixed.writeDoubleLE(message.hash, 2);
-      parts.push(fixed);
-    }
+  if (settled.count > 0) {
+    encodeTexts(settled.clients, parts);
+    parts.push(encodeSettled(settled));
   }
   return Buffer.concat(parts);
+}
+
+function encodeSettled({ count, client, packetIds, hashes }: SettledColumns): Uint8Array {
+  const bytes = Buffer.allocUnsafe(count * settledBytesMax);
+  let at = 0;
+  for (let row = 0; row < count; row++) {
+    let place = client[row];
+    while (place >= 0x80) {
+      bytes[at++] = (place & 0x7f) | 0x80;
+      place >>>= 7;
+    }
+    bytes[at++] = place;
+    at = bytes.writeUInt16LE(packetIds[row], at);
+    at = bytes.writeDoubleLE(hashes[row], at);
+  }
+  return bytes.subarray(0, at);
 }
 
 function encodeTexts(texts: readonly string[], parts: Uint8Array[]): void {

@@ -1,14 +1,23 @@
 import type { Commit } from '../../domain/commit.ts';
 import type { Attempt, Delivery } from '../../domain/delivery.ts';
+import { CommandRows } from './command-rows.ts';
 import type { Database } from './database.ts';
 import { Statements } from './database.ts';
+import { SessionRows } from './session-rows.ts';
+import { TokenRows } from './token-rows.ts';
 
 /** Writes the parts of a commit that are neither readings nor devices nor quarantine; the caller holds the transaction. */
 export class CommitRows {
   readonly #statements: Statements;
+  readonly #tokens: TokenRows;
+  readonly #sessions: SessionRows;
+  readonly #commands: CommandRows;
 
   constructor(database: Database) {
     this.#statements = new Statements(database);
+    this.#tokens = new TokenRows(database);
+    this.#sessions = new SessionRows(database);
+    this.#commands = new CommandRows(database);
   }
 
   write(commit: Commit): void {
@@ -17,6 +26,10 @@ export class CommitRows {
     for (const attempt of commit.attempts) this.#writeAttempt(attempt);
     // After the attempts, so that a webhook deleted while one was under way still has its outcome.
     for (const webhookId of commit.cancelledWebhooks) this.#cancel(webhookId);
+    for (const device of commit.forgottenDevices) this.#tokens.forget(device);
+    for (const change of commit.tokens) this.#tokens.write(change);
+    for (const change of commit.sessions) this.#sessions.write(change);
+    for (const command of commit.commands) this.#commands.write(command);
   }
 
   #writeAlerts(commit: Commit): void {

@@ -115,17 +115,10 @@ class SqliteEngine implements Engine {
     if (this.#isCommitting) throw new InvariantError(`commit ${commit.seq} came while another was in flight`);
     this.#isCommitting = true;
     try {
-      const { readings, quarantine } = commit;
-      const question = {
-        commit: {
-          ...commit,
-          // Payloads are views into what came from the socket; only their own bytes shall cross over.
-          quarantine: quarantine.map((entry) => ({ ...entry, payload: Uint8Array.from(entry.payload) })),
-        },
-        now: this.#options.clock.monotonic(),
-      };
       const writer = this.#opened().writer;
-      const { uncopiedFrames, ...result } = await writer.ask('commit', question, buffersOf(readings));
+      const crossing = readyToCross(commit);
+      const question = { commit: crossing.commit, now: this.#options.clock.monotonic() };
+      const { uncopiedFrames, ...result } = await writer.ask('commit', question, crossing.transfer);
       if (uncopiedFrames >= checkpointFrames) this.#checkpoint();
       return result;
     } catch (error) {
@@ -278,6 +271,36 @@ function samplesOf(stretch: Stretch): Sample[] {
     time: stretch.times[row],
     value: valueIn(stretch, row),
   }));
+}
+
+/**
+ * The commit as it goes to the writer's thread. Payloads and session rows are views into what came from a socket, and a
+ * view would drag all of its buffer along: their own bytes are copied, side by side, into one that is handed over.
+ */
+function readyToCross(commit: Commit): { readonly commit: Commit; readonly transfer: readonly ArrayBuffer[] } {
+  const { readings, settled, quarantine, sessions } = commit;
+  const transfer = [...buffersOf(readings), settled.client.buffer, settled.packetIds.buffer, settled.hashes.buffer];
+  if (quarantine.length === 0 && sessions.length === 0) return { commit, transfer };
+  let length = 0;
+  for (const { payload } of quarantine) length += payload.length;
+  for (const change of sessions) if (change.op === 'put') length += change.row.bytes.length;
+  const all = new Uint8Array(length);
+  let at = 0;
+  const copied = (bytes: Uint8Array): Uint8Array => {
+    all.set(bytes, at);
+    at += bytes.length;
+    return all.subarray(at - bytes.length, at);
+  };
+  return {
+    commit: {
+      ...commit,
+      quarantine: quarantine.map((entry) => ({ ...entry, payload: copied(entry.payload) })),
+      sessions: sessions.map((change) =>
+        change.op === 'put' ? { op: 'put', row: { ...change.row, bytes: copied(change.row.bytes) } } : change,
+      ),
+    },
+    transfer: [...transfer, all.buffer],
+  };
 }
 
 /** The buffers under the columns, each once. */

@@ -1,6 +1,7 @@
 import type { QuarantineEntry } from '../../domain/quarantine.ts';
 import type { Database } from './database.ts';
 import { numberIn, Statements } from './database.ts';
+import { readMeta, writeMeta } from './meta.ts';
 
 /** How much the quarantine holds; changes only when a commit succeeded. */
 export interface QuarantineSize {
@@ -27,7 +28,8 @@ export class QuarantineRows {
     const row = this.#statements
       .get('SELECT coalesce(max(id), 0), count(*), coalesce(sum(size), 0) FROM quarantine')
       .get();
-    return { lastId: numberIn(row, 0), entries: numberIn(row, 1), bytes: numberIn(row, 2) };
+    const removed = Number(readMeta(this.#statements, 'quarantine_removed') ?? 0);
+    return { lastId: Math.max(numberIn(row, 0), removed), entries: numberIn(row, 1), bytes: numberIn(row, 2) };
   }
 
   /** Adds entries and deletes the oldest beyond the bound, but never the newest. The caller holds the transaction. */
@@ -63,6 +65,8 @@ export class QuarantineRows {
   /** Takes rows out by id; those that are gone already do not matter. The caller holds the transaction. */
   remove(ids: readonly number[], before: QuarantineSize): QuarantineSize {
     let { entries, bytes } = before;
+    // The newest row may be among them, and its id must not be given out again after a restart.
+    writeMeta(this.#statements, 'quarantine_removed', before.lastId);
     for (const id of ids) {
       const row = this.#statements.get('DELETE FROM quarantine WHERE id = ? RETURNING size').get(id);
       if (!row) continue;

@@ -47,7 +47,9 @@ export function recover(
       seq: state.seq,
       lastCommitAt: state.lastCommitAt,
       series: state.series.filter((series) => series !== undefined).map(seriesHead),
-      devices: [...state.devices.values()].map(({ record, lastSeen }) => ({ ...record, lastSeen })),
+      devices: [...state.devices.values()]
+        .filter(({ isForgotten }) => !isForgotten)
+        .map(({ record, lastSeen }) => ({ ...record, lastSeen })),
       alertStates,
       settled: readSettled(statements, state.lastCommitAt),
       tokens: readTokens(statements),

@@ -1,4 +1,5 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
 import { Database, faultOf } from './database.ts';
 
@@ -206,6 +207,8 @@ export function openForWriting(path: string, options: { busyTimeoutMs: number; p
     database.exec('PRAGMA journal_size_limit = 16777216');
     database.exec('PRAGMA cache_size = -8000');
     if (options.pagesMax !== null) database.exec(`PRAGMA max_page_count = ${Math.floor(options.pagesMax)}`);
+    const version = database.number('PRAGMA user_version');
+    if (version > 0 && version < migrations.length) copyBefore(database, path, version);
     migrate(database);
     return database;
   } catch (error) {
@@ -307,6 +310,38 @@ function refuseIdentity(path: string, application: number, version: number): voi
 
 function foreign(path: string): string {
   return `The file ${path} is a SQLite database of another program. It was left as it is: choose another data folder or move the file away.`;
+}
+
+/**
+ * A copy of the database as it is, beside it (`pulsegate.db.v1`), for whoever wants to go back to the older program. It
+ * is whole or not there; copies of earlier upgrades go.
+ */
+function copyBefore(database: Database, path: string, version: number): void {
+  const copy = `${path}.v${version}`;
+  const unfinished = `${copy}.part`;
+  rmSync(unfinished, { force: true });
+  try {
+    database.prepare('VACUUM INTO ?').run(unfinished);
+    syncFile(unfinished);
+    renameSync(unfinished, copy);
+    syncFile(dirname(path));
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    const hint = faultOf(error) === 'full' ? 'the disk is full' : messageOf(error);
+    throw new StoreRefusedError(
+      `The database ${path} has to be brought to a newer version, and could not be copied before (${hint}). It was left as it is: make room for a copy of it and start again.`,
+    );
+  }
+  for (let older = 1; older < version; older++) rmSync(`${path}.v${older}`, { force: true });
+}
+
+function syncFile(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** All steps in one transaction, so that a kill leaves either version whole. */

@@ -65,4 +65,8 @@ export class SeriesState {
 export interface DeviceState {
   record: DeviceRecord;
   lastSeen: number;
+  /** How many series it has; they outlive it when it is forgotten. */
+  series: number;
+  /** It has no row: only its series are left. Its next reading brings it back. */
+  isForgotten: boolean;
 }

@@ -1,4 +1,3 @@
-import { InvariantError } from '../../base/errors.ts';
 import type { Commit } from '../../domain/commit.ts';
 import type { DeviceRecord } from '../../domain/device.ts';
 import { newDevice, withFact } from './device-rows.ts';
@@ -15,6 +14,8 @@ export class WriterState {
   /** By series number; [0] is empty. */
   readonly series: (SeriesState | undefined)[] = [undefined];
   readonly devices = new Map<string, DeviceState>();
+  /** How many of `devices` are forgotten. */
+  forgotten = 0;
   quarantine: QuarantineSize = { lastId: 0, entries: 0, bytes: 0 };
   /** The commit log as it stands: oldest commit, bytes and readings. `firstKept` is `seq + 1` when it is empty. */
   log = { firstKept: 1, bytes: 0, readings: 0 };
@@ -26,41 +27,55 @@ export class WriterState {
   replayFrom = 1;
 
   addSeries(id: number, device: string, metric: string): SeriesState {
-    const owner = this.devices.get(device);
-    if (!owner) throw new InvariantError(`series ${id} belongs to the unknown device "${device}"`);
+    const owner = this.devices.get(device) ?? this.#addForgotten(device);
+    owner.series++;
     const state = new SeriesState(id, owner, metric);
     this.series[id] = state;
     return state;
   }
 
   addDevice(record: DeviceRecord): DeviceState {
-    const state = { record, lastSeen: record.lastSeen };
+    const state = { record, lastSeen: record.lastSeen, series: 0, isForgotten: false };
     this.devices.set(record.device, state);
+    return state;
+  }
+
+  /** Series whose device has no row: it was forgotten. */
+  #addForgotten(device: string): DeviceState {
+    const state = this.addDevice(newDevice(device, 0));
+    state.isForgotten = true;
+    this.forgotten++;
     return state;
   }
 
   /** The records of the devices that `commit` brings or tells something about, as they will be. */
   changedDevices(commit: Commit): Map<string, DeviceRecord> {
     const changed = new Map<string, DeviceRecord>();
+    const forgotten = new Set(commit.forgottenDevices);
     for (const { device } of commit.newSeries) {
-      if (!this.devices.has(device)) changed.set(device, newDevice(device, commit.at));
+      if (!this.#isKnown(device) && !forgotten.has(device)) changed.set(device, newDevice(device, commit.at));
     }
+    if (this.forgotten > 0) this.#heardAgain(commit, forgotten, changed);
     for (const fact of commit.deviceFacts) {
-      const known = changed.get(fact.device) ?? this.#current(fact.device) ?? newDevice(fact.device, fact.at);
-      changed.set(fact.device, withFact(known, fact));
+      const known = forgotten.has(fact.device) ? undefined : this.#current(fact.device);
+      const before = changed.get(fact.device) ?? known ?? newDevice(fact.device, fact.at);
+      changed.set(fact.device, withFact(before, fact));
     }
     return changed;
   }
 
-  applyDevices(changed: ReadonlyMap<string, DeviceRecord>): void {
+  applyDevices(commit: Commit, changed: ReadonlyMap<string, DeviceRecord>): void {
+    for (const device of commit.forgottenDevices) this.#forget(device);
     for (const [device, record] of changed) {
       const known = this.devices.get(device);
       if (!known) {
         this.addDevice(record);
         continue;
       }
+      known.lastSeen = known.isForgotten ? record.lastSeen : Math.max(known.lastSeen, record.lastSeen);
       known.record = record;
-      known.lastSeen = Math.max(known.lastSeen, record.lastSeen);
+      if (known.isForgotten) this.forgotten--;
+      known.isForgotten = false;
     }
   }
 
@@ -71,6 +86,12 @@ export class WriterState {
 
   /** Forgets the series added since `mark`, and those of `devices` that only they brought: their commit failed. */
   takeBack(mark: number, devices: ReadonlyMap<string, DeviceRecord>): void {
+    for (const series of this.series.slice(mark)) {
+      const device = series?.device;
+      if (!device) continue;
+      device.series--;
+      if (device.isForgotten && device.series === 0) this.#drop(device);
+    }
     this.series.length = mark;
     for (const [device, record] of devices)
       if (this.devices.get(device)?.record === record) this.devices.delete(device);
@@ -82,8 +103,36 @@ export class WriterState {
     return readings;
   }
 
+  /** Devices that were forgotten earlier and of which the commit has readings. */
+  #heardAgain(commit: Commit, forgotten: ReadonlySet<string>, changed: Map<string, DeviceRecord>): void {
+    const { count, series } = commit.readings;
+    for (let row = 0; row < count; row++) {
+      const owner = this.series[series[row]]?.device;
+      if (!owner?.isForgotten) continue;
+      const { device } = owner.record;
+      if (!forgotten.has(device) && !changed.has(device)) changed.set(device, newDevice(device, commit.at));
+    }
+  }
+
+  #forget(device: string): void {
+    const known = this.devices.get(device);
+    if (!known || known.isForgotten) return;
+    this.forgotten++;
+    known.isForgotten = true;
+    if (known.series === 0) this.#drop(known);
+  }
+
+  #drop(device: DeviceState): void {
+    this.devices.delete(device.record.device);
+    this.forgotten--;
+  }
+
+  #isKnown(device: string): boolean {
+    return this.devices.get(device)?.isForgotten === false;
+  }
+
   #current(device: string): DeviceRecord | undefined {
     const known = this.devices.get(device);
-    return known && { ...known.record, lastSeen: known.lastSeen };
+    return known && !known.isForgotten ? { ...known.record, lastSeen: known.lastSeen } : undefined;
   }
 }

@@ -4,6 +4,7 @@ import type { DeviceRecord } from '../../domain/device.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
 import { valueKind } from '../../domain/reading.ts';
 import { ChunkLookup } from './chunk-lookup.ts';
+import { CommandRetirer } from './command-retirer.ts';
 import type { Classified } from './classifier.ts';
 import { Classifier, RefusedCommitError } from './classifier.ts';
 import { encodeCommitRecord } from './commit-record.ts';
@@ -53,6 +54,7 @@ export class Writer {
   readonly #quarantine: QuarantineRows;
   readonly #sealer: Sealer;
   readonly #trimmer: LogTrimmer;
+  readonly #retirer: CommandRetirer;
   #now = 0;
 
   constructor(database: Database, state: WriterState, options: WriterOptions) {
@@ -68,6 +70,7 @@ export class Writer {
     this.#sealer = new Sealer(database, state, this.#transaction, options);
     // What was full when the gateway was killed.
     this.#sealer.markLarge(options.sealCount);
+    this.#retirer = new CommandRetirer(database, state, this.#transaction);
     this.#trimmer = new LogTrimmer(database, state, this.#transaction, options.resumeWindow);
   }
 
@@ -95,13 +98,17 @@ export class Writer {
   work(): boolean {
     this.#relieve();
     this.#sealer.step();
-    return this.#trimmer.step() || this.#sealer.isDue;
+    // All three, each a step: none waits for another to come to an end.
+    const isTrimming = this.#trimmer.step();
+    const isRetiring = this.#retirer.step();
+    return isTrimming || isRetiring || this.#sealer.isDue;
   }
 
   /** Time has passed: heads that have become old are due. */
   tick(now: number): void {
     this.#now = now;
     this.#sealer.markOld(now - this.#options.sealAfterMs);
+    this.#retirer.look();
   }
 
   /** The head's readings of a series in `[from, to)`: the first or last `limit` of them, as of the commit `seq`. */
@@ -181,19 +188,24 @@ export class Writer {
           .get('INSERT INTO series (id, device, metric) VALUES (?, ?, ?)')
           .run(series.id, series.device, series.metric);
       }
+      for (const device of commit.forgottenDevices) this.#devices.forget(device);
       for (const device of devices.values()) this.#devices.write(device);
       this.#rows.write(commit);
-      return commit.quarantine.length > 0
-        ? this.#quarantine.write(commit.quarantine, this.state.quarantine)
-        : this.state.quarantine;
+      return this.#writeQuarantine(commit);
     });
     return { ...classified, logged, bytes: record.length, quarantine };
+  }
+
+  #writeQuarantine({ quarantine, quarantineRemoved }: Commit): QuarantineSize {
+    let size = this.state.quarantine;
+    if (quarantineRemoved.length > 0) size = this.#quarantine.remove(quarantineRemoved, size);
+    return quarantine.length > 0 ? this.#quarantine.write(quarantine, size) : size;
   }
 
   #apply(commit: Commit, written: Written, devices: ReadonlyMap<string, DeviceRecord>): void {
     const { state } = this;
     state.quarantine = written.quarantine;
-    state.applyDevices(devices);
+    state.applyDevices(commit, devices);
     state.seq = commit.seq;
     state.lastCommitAt = commit.at;
     state.log.bytes += written.bytes;
