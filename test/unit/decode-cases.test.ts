@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest';
+import { decodeSenml } from '../../src/decode/senml.ts';
+import { type CaseDecoder, caseFolders, caseOutcome, loadCases } from '../support/decode-cases.ts';
+
+// Bytes in, readings out: every folder below test/decode-cases is decoded by the dialect that is named here. The
+// decoder is made anew for each case, so that what a dialect remembers does not reach the next one.
+
+const dialects: Readonly<Record<string, () => CaseDecoder>> = {
+  senml: () => senml('json'),
+  'senml-cbor': () => senml('cbor'),
+};
+
+function senml(format: 'json' | 'cbor'): CaseDecoder {
+  return ({ payload, receivedAt }, { device = null }) => decodeSenml(payload, { format, device, receivedAt });
+}
+
+it('every folder of cases belongs to a dialect, and every dialect has cases', () => {
+  expect(caseFolders()).toEqual(Object.keys(dialects).sort());
+});
+
+describe.each(Object.entries(dialects))('%s', (folder, make) => {
+  const cases = loadCases(folder);
+
+  it.each([...cases.values()].map((found) => [found.name, found] as const))('decodes %s', (_name, found) => {
+    const decode = make();
+    for (const name of found.before) {
+      const earlier = cases.get(name);
+      if (!earlier) throw new Error(`there is no case ${name}`);
+      decode(earlier.message, earlier.options);
+    }
+    expect(caseOutcome(() => decode(found.message, found.options))).toEqual(found.expected);
+  });
+});
