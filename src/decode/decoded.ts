@@ -1,3 +1,4 @@
+import { RejectedError } from '../base/errors.ts';
 import type { CommandReply } from '../domain/command.ts';
 import type { DeviceStatus } from '../domain/device.ts';
 import type { OutgoingMessage } from '../domain/outgoing-message.ts';
@@ -12,6 +13,11 @@ export interface DialectMessage {
   readonly sender: Sender;
   /** Time of receipt, epoch ms: what relative times count from. */
   readonly receivedAt: number;
+  /**
+   * A refused message that is tried again, out of its order: it is understood with what the dialect knows by now, and
+   * moves nothing that the dialect remembers.
+   */
+  readonly again?: boolean;
 }
 
 /** What one message says of one device. */
@@ -20,6 +26,8 @@ export interface DeviceMessage {
   readonly readings: readonly DecodedReading[];
   /** `timePointers[i]` is where the time of reading i stands, or would stand. */
   readonly timePointers: readonly string[];
+  /** `valuePointers[i]` is where the value of reading i stands; absent where the dialect does not say. */
+  readonly valuePointers?: readonly string[];
   /** Readings whose time was finer than a millisecond and was truncated. */
   readonly truncated: number;
   readonly status: DeviceStatus | null;
@@ -34,6 +42,27 @@ export interface Decoded {
   readonly requests: readonly OutgoingMessage[];
 }
 
+export const nothingDecoded: Decoded = { devices: [], replies: [], requests: [] };
+
+/** What a message says of one device that has nothing else to say. */
+export function deviceMessage(device: string, parts: Partial<Omit<DeviceMessage, 'device'>>): DeviceMessage {
+  return { device, readings: [], timePointers: [], truncated: 0, status: null, attributes: null, ...parts };
+}
+
+/** A refusal after which its sender is asked for something, so that the next message can be understood. */
+export class RejectedAsking extends RejectedError {
+  readonly requests: readonly OutgoingMessage[];
+
+  constructor(
+    code: string,
+    message: string,
+    options: { pointer?: string; requests: readonly OutgoingMessage[]; cause?: unknown },
+  ) {
+    super(code, message, options);
+    this.requests = options.requests;
+  }
+}
+
 /**
  * A way of writing readings on topics of its own. Deterministic: what it answers follows from the messages it was shown,
  * in their order, and from nothing else.
@@ -44,4 +73,9 @@ export interface Dialect {
   claims(topic: string): boolean;
   /** Throws `RejectedError` with a pointer to the first fault. */
   decode(message: DialectMessage): Decoded;
+  /**
+   * Takes in a retained message of before the start, so that what follows is understood; nothing else comes of it.
+   * Throws `RejectedError`.
+   */
+  prime?(message: Pick<OutgoingMessage, 'topic' | 'payload'>): void;
 }

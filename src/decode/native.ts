@@ -41,6 +41,23 @@ export function decodeTelemetry(payload: Uint8Array): DecodedMessage {
   return { readings, timePointers, truncated };
 }
 
+/** Where the value of reading `index` stands in a payload that `decodeTelemetry` accepted, RFC 6901. */
+export function valuePointer(payload: Uint8Array, index: number): string {
+  const parsed = parseJson(decodeText(payload));
+  const samples: readonly unknown[] = Array.isArray(parsed) ? parsed : [parsed];
+  let left = index;
+  for (const [at, sample] of samples.entries()) {
+    if (!isObject(sample)) continue;
+    const values = isObject(sample.values) ? sample.values : sample;
+    for (const key of Object.keys(values)) {
+      const isTime = values === sample && (key === 'ts' || key === 'time');
+      if (isTime || values[key] === null || left-- > 0) continue;
+      return `${Array.isArray(parsed) ? `/${at}` : ''}${values === sample ? '' : '/values'}/${escapePointer(key)}`;
+    }
+  }
+  return '';
+}
+
 /** JSON text to a value of unknown shape. Throws `payload_not_json` with the parser's position. */
 export function parseJson(text: string): unknown {
   try {

@@ -6,7 +6,9 @@ export type DeviceTopic =
   | { readonly kind: 'telemetry'; readonly device: string; readonly metric: string | null }
   | { readonly kind: 'status'; readonly device: string }
   | { readonly kind: 'attributes'; readonly device: string }
-  | { readonly kind: 'command'; readonly device: string };
+  | { readonly kind: 'reply'; readonly device: string; readonly command: string }
+  /** What the gateway says to a device, heard by it when the broker is not its own. It calls for nothing. */
+  | { readonly kind: 'notice'; readonly device: string };
 
 /** Whether the native dialect claims the topic: everything under `devices/`. All else is relayed untouched. */
 export function isDeviceTopic(topic: string): boolean {
@@ -31,13 +33,27 @@ export function parseDeviceTopic(topic: string): DeviceTopic {
     return { kind: 'telemetry', device, metric };
   }
   if ((kind === 'status' || kind === 'attributes') && rest.length === 0) return { kind, device };
-  if (kind === 'commands' && (rest.length === 1 || (rest.length === 2 && rest[1] === 'reply')) && rest[0] !== '') {
-    return { kind: 'command', device };
+  if (kind === 'commands' && rest.length === 2 && rest[1] === 'reply' && rest[0] !== '') {
+    return { kind: 'reply', device, command: rest[0] };
   }
+  if (isNotice(kind, rest)) return { kind: 'notice', device };
   throw new RejectedError(
     'topic_invalid',
     `"${shown(topic)}" is not a topic of the native dialect; use devices/{device}/telemetry, …/telemetry/{metric}, …/status or …/attributes`,
   );
+}
+
+function isNotice(kind: string | undefined, rest: readonly string[]): boolean {
+  switch (kind) {
+    case 'commands':
+      return rest.length === 1 && rest[0] !== '';
+    case 'throttle':
+      return rest.length === 0;
+    case 'provision':
+      return rest.length === 0 || (rest.length === 1 && rest[0] === 'reply');
+    default:
+      return false;
+  }
 }
 
 /** Topics come from strangers: control characters are escaped and the length bounded before they are shown. */

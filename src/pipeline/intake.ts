@@ -1,16 +1,18 @@
 import { type Fault, InvariantError, RejectedError, TransientError } from '../base/errors.ts';
-import { decodeAttributes, decodeStatus } from '../decode/attributes.ts';
-import { decodeBare } from '../decode/bare.ts';
-import { type DecodedMessage, decodeTelemetry } from '../decode/native.ts';
-import { decodeReadings, type PostedReading } from '../decode/readings-json.ts';
-import type { DeviceFact } from '../domain/device.ts';
+import type { DeviceMessage } from '../decode/decoded.ts';
 import type { Message, Receipt } from '../domain/message.ts';
-import { isDeviceTopic, parseDeviceTopic } from '../domain/topic.ts';
-import { clockCorrection, implausible } from './clock-correction.ts';
-import { type Entry, type EntryReading, entry, type Outcome } from './entry.ts';
+import type { OutgoingMessage } from '../domain/outgoing-message.ts';
+import { anySender, type Sender } from '../domain/principal.ts';
+import type { QuarantineRecord } from '../domain/quarantine.ts';
+import { type Entry, entry, type Outcome } from './entry.ts';
 import type { Ledger } from './ledger.ts';
+import { MessageReader, type ReadMessage } from './message-reader.ts';
+import { Placement } from './placement.ts';
+import type { CommandReplies, DeviceBook, MessageDialects } from './ports.ts';
+import { PostReader, type ReadPost } from './post-reader.ts';
 import type { ReceiptClock } from './receipt-clock.ts';
 import type { SeriesRegistry } from './series-registry.ts';
+import { openTerms } from './terms-check.ts';
 import type { Window } from './window.ts';
 
 export interface IntakeParts {
@@ -23,9 +25,17 @@ export interface IntakeParts {
   readonly futureMax: number;
   /** Receipt time of the newest commit that was recovered, epoch ms. */
   readonly lastCommitAt: number;
+  /** Without it every device is welcome and speaks native. */
+  readonly devices?: DeviceBook;
+  /** Without it everything that is not native is relayed. */
+  readonly dialects?: MessageDialects;
+  /** Without it nobody waits for a reply. */
+  readonly commands?: CommandReplies;
+  /** Sends what a message asks for in return, once the message is on disk. */
+  readonly publish?: (message: OutgoingMessage) => void;
 }
 
-/** What `POST /readings` answers. */
+/** What a request that sends readings answers. */
 export interface PostOutcome {
   readonly seq: number;
   readonly stored: number;
@@ -34,40 +44,57 @@ export interface PostOutcome {
   readonly refused: readonly Fault[];
 }
 
+export interface BatchOptions {
+  /** Whether the good readings are kept when others are refused. */
+  readonly partial: boolean;
+  readonly sender: Sender;
+  /** Size of the body. */
+  readonly bytes: number;
+  /** What was found wrong while the body was decoded. */
+  readonly faults: readonly Fault[];
+}
+
 /** Room in the window for what a message weighs beside its bytes: objects, columns, the alert overlay. */
 const overheadBytes = 256;
-/** So far may readings without a time be moved on to make room for one that has its own. */
-const nearMs = 1_000;
-const dayMs = 86_400_000;
 
-/** Where messages become entries: decoded, judged by the clock, given their series, counted. */
+const anyDevice: DeviceBook = { terms: () => openTerms };
+const nativeOnly: MessageDialects = {
+  claims: () => false,
+  decode: () => {
+    throw new RejectedError('topic_invalid', 'only native topics are understood');
+  },
+  decodePayload: (dialect) => {
+    throw new RejectedError('payload_invalid', `payloads in ${dialect} are not understood`);
+  },
+};
+const nobodyWaits: CommandReplies = { reply: () => null };
+
+/** Where messages become entries: counted, let into the window, answered when they are on disk. */
 export class Intake {
   readonly #parts: IntakeParts;
-  /** By series: the last time of receipt given to a reading without a time, so that two in one millisecond stay two. */
-  readonly #stamps = new Map<number, number>();
-  /** By device: the time that its last corrected message was moved to. */
-  readonly #corrected = new Map<string, number>();
+  readonly #placement: Placement;
+  readonly #reader: MessageReader;
+  readonly #posts: PostReader;
 
   constructor(parts: IntakeParts) {
+    const { registry, ledger, devices = anyDevice, dialects = nativeOnly, commands = nobodyWaits } = parts;
     this.#parts = parts;
+    this.#placement = new Placement(parts);
+    const placement = this.#placement;
+    this.#reader = new MessageReader({ registry, ledger, placement, devices, dialects, commands });
+    this.#posts = new PostReader({ registry, ledger, placement, devices });
   }
 
-  /**
-   * Takes over what was recovered: a reading without a time may have been moved ahead of the clock, or the clock was set
-   * back over a restart, and the next one must not take its place. A reading more than a day ahead is not followed.
-   */
+  /** Takes over the newest time of every series that was recovered. */
   load(heads: readonly { readonly id: number; readonly time: number | null }[]): void {
-    const now = this.#parts.receiptClock.now();
-    for (const { id, time } of heads) {
-      if (time !== null && time >= now && time - now <= dayMs) this.#stamps.set(id, time);
-    }
+    this.#placement.load(heads, this.#parts.receiptClock.now());
   }
 
   /** A message of a broker. The receipt settles once it is on disk; for QoS 0 once it has its place in the window. */
   receive(message: Message, receipt: Receipt): void {
     const { ledger, window } = this.#parts;
     ledger.messages.received++;
-    if (!isDeviceTopic(message.topic)) {
+    if (!this.#reader.claims(message.topic)) {
       ledger.messages.relayed++;
       receipt();
       return;
@@ -77,7 +104,8 @@ export class Intake {
       receipt();
       return;
     }
-    this.#enter(this.#decode(message), message, receipt);
+    const arrival = { at: this.#parts.receiptClock.now(), again: false };
+    this.#enter(this.#reader.read(message, arrival), message, receipt);
   }
 
   /** A message that had been settled before, or that joined the receipt of its first delivery. */
@@ -93,166 +121,104 @@ export class Intake {
   async post(
     body: Uint8Array,
     format: 'json' | 'ndjson',
-    options: { readonly partial: boolean },
+    { partial, sender = anySender }: { readonly partial: boolean; readonly sender?: Sender },
   ): Promise<PostOutcome> {
-    const { ledger, registry, window } = this.#parts;
-    ledger.messages.received++;
-    if (!window.open) {
-      ledger.messages.shed++;
-      throw new TransientError('the gateway is overloaded; try again');
+    return this.#posted(body.length, () => this.#posts.body(body, format, { partial, sender }, this.#arrival()));
+  }
+
+  /** As `post`, for a body that a dialect decoded. What the messages say beside readings is not taken. */
+  async postBatch(
+    devices: readonly DeviceMessage[],
+    { partial, sender, bytes, faults }: BatchOptions,
+  ): Promise<PostOutcome> {
+    return this.#posted(bytes, () => this.#posts.messages(devices, faults, { partial, sender }, this.#arrival()));
+  }
+
+  /**
+   * A message of the quarantine, tried again as if it came when it came; its row goes with the commit of its readings.
+   * What it says of its device's state is passed over, for newer may be known. Rejects with `RejectedError` when it is
+   * still wrong, and with `TransientError`.
+   */
+  async retry(record: QuarantineRecord): Promise<PostOutcome> {
+    const { ledger } = this.#parts;
+    this.#receiveRequest();
+    const read = this.#refusing(() => this.#readAgain(record));
+    const outcome = await this.#commit({
+      readings: read.readings,
+      changes: { ...read.changes, quarantineRemoved: [record.id] },
+      receivedAt: this.#parts.receiptClock.now(),
+      bytes: record.payload.length + record.topic.length + overheadBytes,
+    });
+    if (read.kind === 'control') ledger.messages.control++;
+    else ledger.messages.accepted++;
+    this.#publish(read);
+    return { ...outcome, refused: [] };
+  }
+
+  #arrival(): { readonly at: number; readonly again: false } {
+    return { at: this.#parts.receiptClock.now(), again: false };
+  }
+
+  #readAgain(record: QuarantineRecord): ReadMessage {
+    if (!this.#reader.claims(record.topic)) {
+      throw new RejectedError('topic_invalid', 'no dialect and no mapping understands the topic of this message');
     }
-    const decoded = this.#refusing(() => registry.whole(() => this.#decodePost(body, format, options.partial)));
-    const outcome = await new Promise<Outcome>((settle) =>
-      this.#submit({ ...decoded, bytes: body.length + overheadBytes }, settle),
-    );
-    if (outcome.kind === 'quarantined') throw new InvariantError('the body of a request went to the quarantine');
+    const read = this.#reader.read(record, { at: record.receivedAt, again: true });
+    if (read.refusal) throw read.refusal;
+    return read;
+  }
+
+  async #posted(bytes: number, read: () => ReadPost): Promise<PostOutcome> {
+    const { ledger, registry } = this.#parts;
+    this.#receiveRequest();
+    const { faults, ...decoded } = this.#refusing(() => registry.whole(read));
+    const outcome = await this.#commit({ ...decoded, bytes: bytes + overheadBytes });
+    ledger.messages.accepted++;
+    return { ...outcome, refused: faults };
+  }
+
+  #receiveRequest(): void {
+    const { ledger, window } = this.#parts;
+    ledger.messages.received++;
+    if (window.open) return;
+    ledger.messages.shed++;
+    throw new TransientError('the gateway is overloaded; try again');
+  }
+
+  /** Resolves once it is on disk. */
+  async #commit(
+    parts: Partial<Entry> & { readonly receivedAt: number; readonly bytes: number },
+  ): Promise<Omit<PostOutcome, 'refused'>> {
+    const { ledger } = this.#parts;
+    const outcome = await new Promise<Outcome>((settle) => this.#submit(parts, settle));
+    if (outcome.kind === 'quarantined') throw new InvariantError('a request went to the quarantine');
     if (outcome.kind === 'failed') {
       if (outcome.error instanceof RejectedError) ledger.refuse(outcome.error.code);
       else ledger.messages.shed++;
       throw outcome.error;
     }
-    ledger.messages.accepted++;
-    return { ...outcome, refused: decoded.faults };
+    const { seq, stored, replaced, identical } = outcome;
+    return { seq, stored, replaced, identical };
   }
 
-  #decode(message: Message): Decoded {
-    const receivedAt = this.#parts.receiptClock.now();
-    try {
-      const topic = parseDeviceTopic(message.topic);
-      const base = { receivedAt, readings: [], facts: [], kind: 'control' as const };
-      switch (topic.kind) {
-        case 'telemetry':
-          return this.#telemetry(topic.device, topic.metric, message.payload, receivedAt);
-        case 'status':
-          return { ...base, facts: [{ device: topic.device, at: receivedAt, status: decodeStatus(message.payload) }] };
-        case 'attributes':
-          return {
-            ...base,
-            facts: [{ device: topic.device, at: receivedAt, attributes: decodeAttributes(message.payload) }],
-          };
-        default:
-          return base;
-      }
-    } catch (error) {
-      if (!(error instanceof RejectedError)) throw error;
-      return { receivedAt, readings: [], facts: [], kind: 'refused', refusal: error };
-    }
-  }
-
-  #telemetry(device: string, metric: string | null, payload: Uint8Array, receivedAt: number): Decoded {
-    if (metric !== null) {
-      const readings = [{ metric, time: null, value: decodeBare(payload) }];
-      return this.#place(device, { readings, timePointers: [] }, receivedAt);
-    }
-    const decoded = decodeTelemetry(payload);
-    const placed = this.#place(device, decoded, receivedAt);
-    this.#parts.ledger.timesTruncated += decoded.truncated;
-    return placed;
-  }
-
-  /** Times and series for the readings of one device's message. */
-  #place(
-    device: string,
-    { readings: decoded, timePointers }: Pick<DecodedMessage, 'readings' | 'timePointers'>,
-    receivedAt: number,
-  ): Decoded {
-    const correction = this.#correction(device, decoded, timePointers, receivedAt);
-    const { registry } = this.#parts;
-    const assigned = registry.whole(() => decoded.map(({ metric }) => registry.assign(device, metric)));
-    const isTimed = decoded.every(({ time }) => time !== null);
-    const stamp = isTimed
-      ? 0
-      : this.#stamp(
-          assigned.filter((_, index) => decoded[index].time === null),
-          receivedAt,
-        );
-    const readings = decoded.map(
-      ({ time, value }, index): EntryReading => ({
-        series: assigned[index],
-        time: time === null ? stamp : this.#timed(assigned[index], time - correction, receivedAt),
-        value,
-      }),
-    );
-    const facts: DeviceFact[] = [];
-    if (correction > 0) facts.push({ device, at: receivedAt, clockCorrected: 1 });
-    return { receivedAt, readings, facts, kind: 'accepted' };
-  }
-
-  /** `pointers[i]` is where the time of reading i stands. Throws `time_implausible`. */
-  #correction(
-    device: string,
-    decoded: readonly { readonly time: number | null }[],
-    pointers: readonly string[],
-    receivedAt: number,
-  ): number {
-    let newest = Number.NEGATIVE_INFINITY;
-    let oldest = Number.POSITIVE_INFINITY;
-    let newestPointer: string | undefined;
-    let oldestPointer: string | undefined;
-    for (let index = 0; index < decoded.length; index++) {
-      const { time } = decoded[index];
-      if (time === null) continue;
-      if (time > newest) {
-        newest = time;
-        newestPointer = pointers[index];
-      }
-      if (time < oldest) {
-        oldest = time;
-        oldestPointer = pointers[index];
-      }
-    }
-    if (newest < oldest) return 0;
-    const clockTrusted = this.#isClockTrusted(receivedAt);
-    const { futureMax } = this.#parts;
-    const facts = { newest, oldest, newestPointer, oldestPointer, receivedAt, futureMax, clockTrusted };
-    const correction = clockCorrection(facts);
-    if (correction <= 0) return 0;
-    this.#parts.ledger.clockCorrected++;
-    // A device that empties its buffer sends many messages in one millisecond; each keeps a time of its own.
-    const target = Math.max(receivedAt, (this.#corrected.get(device) ?? 0) + 1);
-    this.#corrected.set(device, target);
-    return newest - target;
-  }
-
-  /** A clock that is behind the newest commit is no judge of others. */
-  #isClockTrusted(receivedAt: number): boolean {
-    return receivedAt >= this.#parts.lastCommitAt;
-  }
-
-  /** A reading with a time of its own: one without a time that comes in the same millisecond must not take its place. */
-  #timed(series: number, time: number, receivedAt: number): number {
-    const isNear = time >= receivedAt && time - receivedAt <= nearMs;
-    if (isNear && time > (this.#stamps.get(series) ?? 0)) this.#stamps.set(series, time);
-    return time;
-  }
-
-  /** One time of receipt for these series, later than any that one of them was given before. */
-  #stamp(series: readonly number[], receivedAt: number): number {
-    let stamp = receivedAt;
-    for (const id of series) stamp = Math.max(stamp, (this.#stamps.get(id) ?? 0) + 1);
-    for (const id of series) this.#stamps.set(id, stamp);
-    return stamp;
-  }
-
-  #enter(decoded: Decoded, message: Message, receipt: Receipt): void {
+  #enter(read: ReadMessage, message: Message, receipt: Receipt): void {
     const { ledger } = this.#parts;
     const { topic, payload, client, sender } = message;
     const bytes = payload.length + topic.length + overheadBytes;
-    const { refusal } = decoded;
+    const { refusal, readings, facts, changes, receivedAt } = read;
     const quarantine = refusal
       ? {
           topic,
           payload,
           client,
           sender,
-          receivedAt: decoded.receivedAt,
+          receivedAt,
           reason: refusal.code,
           pointer: refusal.pointer,
           detail: refusal.message,
         }
       : null;
-    const { readings, facts, receivedAt } = decoded;
-    const parts = { readings, facts, receivedAt, bytes, quarantine, settled: message.identity, message };
+    const parts = { readings, facts, changes, receivedAt, bytes, quarantine, settled: message.identity, message };
     this.#submit(parts, (outcome) => {
       if (outcome.kind === 'failed') {
         ledger.messages.shed++;
@@ -260,11 +226,16 @@ export class Intake {
         return;
       }
       if (outcome.kind === 'quarantined') ledger.refuse(outcome.code);
-      else if (decoded.kind === 'control') ledger.messages.control++;
+      else if (read.kind === 'control') ledger.messages.control++;
       else ledger.messages.accepted++;
       if (message.qos > 0) receipt();
+      this.#publish(read);
     });
     if (message.qos === 0) receipt();
+  }
+
+  #publish({ requests }: ReadMessage): void {
+    for (const request of requests) this.#parts.publish?.(request);
   }
 
   #submit(
@@ -290,55 +261,6 @@ export class Intake {
     submit(entry({ ...parts, settle: account }));
   }
 
-  #decodePost(body: Uint8Array, format: 'json' | 'ndjson', partial: boolean): PostDecoded {
-    const receivedAt = this.#parts.receiptClock.now();
-    const decoded = decodeReadings(body, format);
-    const faults = [...decoded.faults];
-    const clockTrusted = this.#isClockTrusted(receivedAt);
-    const posted: PostedReading[] = [];
-    const pointers: string[] = [];
-    decoded.readings.forEach((reading, index) => {
-      const why = reading.time === null ? null : implausible(reading.time, { receivedAt, clockTrusted });
-      if (why === null) pointers[posted.push(reading) - 1] = decoded.pointers[index];
-      else faults.push({ pointer: `${decoded.pointers[index]}/time`, code: 'time_implausible', detail: why });
-    });
-    if (faults.length > 0 && !partial) throw refusedReadings(faults);
-    // Each device has a clock of its own: one that is ahead says nothing about the others in the same request.
-    const corrections = new Map<string, number>();
-    for (const [device, own] of Map.groupBy(posted.keys(), (index) => posted[index].device)) {
-      const places = own.map((index) => pointers[index]);
-      const correction = this.#correction(
-        device,
-        own.map((index) => posted[index]),
-        places,
-        receivedAt,
-      );
-      corrections.set(device, correction);
-    }
-    const readings: EntryReading[] = [];
-    const facts = new Map<string, DeviceFact>();
-    posted.forEach((reading, index) => {
-      const correction = corrections.get(reading.device) ?? 0;
-      try {
-        readings.push(this.#placePosted(reading, correction, receivedAt));
-        if (correction > 0) facts.set(reading.device, { device: reading.device, at: receivedAt, clockCorrected: 1 });
-      } catch (error) {
-        if (!(error instanceof RejectedError)) throw error;
-        faults.push({ pointer: pointers[index], code: error.code, detail: error.message });
-      }
-    });
-    if (faults.length > 0 && !partial) throw refusedReadings(faults);
-    this.#parts.ledger.timesTruncated += decoded.truncated;
-    return { receivedAt, readings, facts: [...facts.values()], faults };
-  }
-
-  #placePosted({ device, metric, time, value }: PostedReading, correction: number, receivedAt: number): EntryReading {
-    const series = this.#parts.registry.assign(device, metric);
-    const placed =
-      time === null ? this.#stamp([series], receivedAt) : this.#timed(series, time - correction, receivedAt);
-    return { series, time: placed, value };
-  }
-
   #refusing<T>(decode: () => T): T {
     try {
       return decode();
@@ -347,28 +269,4 @@ export class Intake {
       throw error;
     }
   }
-}
-
-interface Decoded {
-  readonly receivedAt: number;
-  readonly readings: readonly EntryReading[];
-  readonly facts: readonly DeviceFact[];
-  readonly kind: 'accepted' | 'control' | 'refused';
-  readonly refusal?: RejectedError;
-}
-
-interface PostDecoded {
-  readonly receivedAt: number;
-  readonly readings: readonly EntryReading[];
-  readonly facts: readonly DeviceFact[];
-  readonly faults: readonly Fault[];
-}
-
-function refusedReadings(faults: readonly Fault[]): RejectedError {
-  const [first] = faults;
-  const rest = faults.length > 1 ? ` (and ${faults.length - 1} more)` : '';
-  return new RejectedError('validation_failed', `nothing was stored: ${first.detail}${rest}`, {
-    pointer: first.pointer,
-    errors: faults,
-  });
 }

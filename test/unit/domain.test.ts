@@ -164,8 +164,10 @@ describe('a topic', () => {
     ['devices/a/telemetry/room/1/co2', { kind: 'telemetry', device: 'a', metric: 'room.1.co2' }],
     ['devices/a:b.c-d_e/status', { kind: 'status', device: 'a:b.c-d_e' }],
     ['devices/a/attributes', { kind: 'attributes', device: 'a' }],
-    ['devices/a/commands/1', { kind: 'command', device: 'a' }],
-    ['devices/a/commands/1/reply', { kind: 'command', device: 'a' }],
+    ['devices/a/commands/1', { kind: 'notice', device: 'a' }],
+    ['devices/a/throttle', { kind: 'notice', device: 'a' }],
+    ['devices/a/provision/reply', { kind: 'notice', device: 'a' }],
+    ['devices/a/commands/1/reply', { kind: 'reply', device: 'a', command: '1' }],
   ])('%s is understood', (topic, expected) => {
     expect(parseDeviceTopic(topic)).toEqual(expected);
   });
