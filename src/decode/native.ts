@@ -1,6 +1,7 @@
 import { RejectedError } from '../base/errors.ts';
 import type { Value } from '../domain/reading.ts';
 import { isMetricName, metricNameRule } from '../domain/series.ts';
+import { decodeFlat } from './flat-json.ts';
 import { decodeText } from './text.ts';
 import { decodeTime } from './time.ts';
 import { decodeValue } from './value.ts';
@@ -25,6 +26,11 @@ export interface DecodedMessage {
  * `{"ts":…,"values":{…}}`, or an array of these. Throws `RejectedError` with a pointer to the first fault.
  */
 export function decodeTelemetry(payload: Uint8Array): DecodedMessage {
+  return decodeFlat(payload) ?? decodeAny(payload);
+}
+
+/** The same for a payload of any shape. */
+export function decodeAny(payload: Uint8Array): DecodedMessage {
   const parsed = parseJson(decodeText(payload));
   const readings: DecodedReading[] = [];
   const timePointers: string[] = [];
