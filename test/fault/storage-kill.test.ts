@@ -8,7 +8,7 @@ import { silentLog } from '../../src/base/log.ts';
 import { createSqliteEngine } from '../../src/storage/sqlite/engine.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { allReadings } from '../support/storage-commits.ts';
-import { LoadModel, loadSeries } from '../support/storage-load.ts';
+import { loadBooks, LoadModel, loadSeries } from '../support/storage-load.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const kills = 20;
@@ -45,8 +45,9 @@ it(`after each of ${kills} kills every acknowledged commit is there, whole and o
       for (let kill = 0; kill < kills; kill++) {
         const acknowledged = await commitAndKill(seed, 1 + Math.floor(random.next() * 120));
         const engine = createSqliteEngine({ dir: folder.path, clock: new FakeClock(), log: silentLog, sealCount: 64 });
-        const { seq, series } = await engine.open();
+        const { seq, series, tokens, sessions, commands } = await engine.open();
         expect([acknowledged, acknowledged + 1]).toContain(seq);
+        expect({ tokens, sessions, commands }).toEqual(loadBooks(seed, seq));
         model.advance(seq);
         for (let of = 1; of <= loadSeries; of++) {
           const expected = model.samples(of);
