@@ -3,7 +3,7 @@ import type { DeviceMessage } from '../decode/decoded.ts';
 import type { Message, Receipt } from '../domain/message.ts';
 import type { OutgoingMessage } from '../domain/outgoing-message.ts';
 import { anySender, type Sender } from '../domain/principal.ts';
-import type { QuarantineRecord } from '../domain/quarantine.ts';
+import type { QuarantineEntry, QuarantineRecord } from '../domain/quarantine.ts';
 import { type Entry, entry, type Outcome } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 import { MessageReader, type ReadMessage } from './message-reader.ts';
@@ -114,6 +114,12 @@ export class Intake {
     this.#parts.ledger.messages.redelivered++;
   }
 
+  /** A message that a broker acknowledged and dropped, because its sender may not send it. */
+  refused(code: ErrorCode): void {
+    this.#parts.ledger.messages.received++;
+    this.#parts.ledger.refuse(code);
+  }
+
   /**
    * The body of `POST /readings`; resolves after the commit. All or nothing, unless `partial`. Rejects with
    * `RejectedError` (its `errors` say what is wrong where) or `TransientError`.
@@ -202,36 +208,41 @@ export class Intake {
   }
 
   #enter(read: ReadMessage, message: Message, receipt: Receipt): void {
-    const { ledger } = this.#parts;
-    const { topic, payload, client, sender } = message;
-    const bytes = payload.length + topic.length + overheadBytes;
+    const { topic, payload } = message;
     const { refusal, readings, facts, changes, receivedAt } = read;
-    const quarantine = refusal
-      ? {
-          topic,
-          payload,
-          client,
-          sender,
-          receivedAt,
-          reason: refusal.code,
-          pointer: refusal.pointer,
-          detail: refusal.message,
-        }
-      : null;
-    const parts = { readings, facts, changes, receivedAt, bytes, quarantine, settled: message.identity, message };
-    this.#submit(parts, (outcome) => {
-      if (outcome.kind === 'failed') {
-        ledger.messages.shed++;
-        if (message.qos > 0) receipt(outcome.error);
-        return;
-      }
-      if (outcome.kind === 'quarantined') ledger.refuse(outcome.code);
-      else if (read.kind === 'control') ledger.messages.control++;
-      else ledger.messages.accepted++;
-      if (message.qos > 0) receipt();
-      this.#publish(read);
-    });
+    const bytes = payload.length + topic.length + overheadBytes;
+    const quarantine = refusal ? quarantined(message, refusal, receivedAt) : null;
+    const settle = (outcome: Outcome): void => {
+      this.#account(outcome, readings.length, bytes);
+      this.#answer(outcome, read, message.qos > 0 ? receipt : null);
+    };
+    const parts = {
+      readings,
+      facts,
+      changes,
+      receivedAt,
+      bytes,
+      quarantine,
+      settled: message.identity,
+      message,
+      settle,
+    };
+    this.#admit(parts);
     if (message.qos === 0) receipt();
+  }
+
+  #answer(outcome: Outcome, read: ReadMessage, receipt: Receipt | null): void {
+    const { messages } = this.#parts.ledger;
+    if (outcome.kind === 'failed') {
+      messages.shed++;
+      receipt?.(outcome.error);
+      return;
+    }
+    if (outcome.kind === 'quarantined') this.#parts.ledger.refuse(outcome.code);
+    else if (read.kind === 'control') messages.control++;
+    else messages.accepted++;
+    receipt?.();
+    this.#publish(read);
   }
 
   #publish({ requests }: ReadMessage): void {
@@ -242,23 +253,33 @@ export class Intake {
     parts: Partial<Entry> & { readonly receivedAt: number; readonly bytes: number },
     settle: (outcome: Outcome) => void,
   ): void {
-    const { ledger, window, submit } = this.#parts;
     const count = parts.readings?.length ?? 0;
-    ledger.readings.decoded += count;
-    window.enter(parts.bytes);
-    const account = (outcome: Outcome): void => {
-      window.leave(1, parts.bytes);
-      if (outcome.kind === 'committed') {
-        ledger.readings.stored += outcome.stored;
-        ledger.readings.replaced += outcome.replaced;
-        ledger.readings.identical += outcome.identical;
-      } else {
-        // Given back or quarantined after all: these readings never came to be.
-        ledger.readings.decoded -= count;
-      }
+    const accountAndSettle = (outcome: Outcome): void => {
+      this.#account(outcome, count, parts.bytes);
       settle(outcome);
     };
-    submit(entry({ ...parts, settle: account }));
+    this.#admit({ ...parts, settle: accountAndSettle });
+  }
+
+  /** Into the window and on. */
+  #admit(parts: Parameters<typeof entry>[0] & { readonly bytes: number }): void {
+    const { ledger, window, submit } = this.#parts;
+    ledger.readings.decoded += parts.readings?.length ?? 0;
+    window.enter(parts.bytes);
+    submit(entry(parts));
+  }
+
+  #account(outcome: Outcome, count: number, bytes: number): void {
+    const { ledger, window } = this.#parts;
+    window.leave(1, bytes);
+    if (outcome.kind === 'committed') {
+      ledger.readings.stored += outcome.stored;
+      ledger.readings.replaced += outcome.replaced;
+      ledger.readings.identical += outcome.identical;
+    } else {
+      // Given back or quarantined after all: these readings never came to be.
+      ledger.readings.decoded -= count;
+    }
   }
 
   #refusing<T>(decode: () => T): T {
@@ -269,4 +290,19 @@ export class Intake {
       throw error;
     }
   }
+}
+
+function quarantined(message: Message, refusal: RejectedError, receivedAt: number): QuarantineEntry {
+  const { topic, payload, client, sender } = message;
+  return {
+    topic,
+    // A copy: it crosses to another thread, and would take the whole chunk along in which it came.
+    payload: new Uint8Array(payload),
+    client,
+    sender,
+    receivedAt,
+    reason: refusal.code,
+    pointer: refusal.pointer,
+    detail: refusal.message,
+  };
 }

@@ -9,8 +9,9 @@ import type { DeviceFact } from '../domain/device.ts';
 import type { Message } from '../domain/message.ts';
 import type { OutgoingMessage } from '../domain/outgoing-message.ts';
 import type { Sender } from '../domain/principal.ts';
-import { type DeviceTopic, isDeviceTopic, parseDeviceTopic } from '../domain/topic.ts';
+import { type DeviceTopic, isDeviceTopic } from '../domain/topic.ts';
 import type { EntryChanges, EntryReading } from './entry.ts';
+import { KnownTopics } from './known-topics.ts';
 import type { Ledger } from './ledger.ts';
 import type { Arrival, Placement } from './placement.ts';
 import type { CommandReplies, DeviceBook, DeviceTerms, MessageDialects } from './ports.ts';
@@ -46,6 +47,7 @@ const none: readonly never[] = [];
 /** Reads messages: decoded, held against what people decided, given their place. Never throws for a message's sake. */
 export class MessageReader {
   readonly #parts: MessageReaderParts;
+  readonly #topics = new KnownTopics();
 
   constructor(parts: MessageReaderParts) {
     this.#parts = parts;
@@ -75,7 +77,7 @@ export class MessageReader {
   }
 
   #native(message: ReadableMessage, arrival: Arrival): ReadMessage {
-    const topic = parseDeviceTopic(message.topic);
+    const topic = this.#topics.parse(message.topic);
     const { device } = topic;
     const terms = this.#terms(device, message.sender);
     switch (topic.kind) {

@@ -62,23 +62,40 @@ export class Placement {
    */
   message(device: string, decoded: readonly DecodedReading[], pointers: readonly string[], arrival: Arrival): Placed {
     const correction = this.correction(device, decoded, pointers, arrival);
-    const { registry } = this.#parts;
-    const assigned = registry.whole(() => decoded.map(({ metric }) => registry.assign(device, metric)));
-    const isTimed = decoded.every(({ time }) => time !== null);
-    const stamp = isTimed
-      ? 0
-      : this.#stamp(
-          assigned.filter((_, index) => decoded[index].time === null),
-          arrival,
-        );
-    const readings = decoded.map(
-      ({ time, value }, index): EntryReading => ({
-        series: assigned[index],
-        time: time === null ? stamp : this.#timed(assigned[index], time - correction, arrival),
-        value,
-      }),
-    );
+    const assigned = this.#assigned(device, decoded);
+    const stamp = this.#stampFor(decoded, assigned, arrival);
+    const readings: EntryReading[] = [];
+    for (let index = 0; index < decoded.length; index++) {
+      const { time, value } = decoded[index];
+      const series = assigned[index];
+      const placed = time === null ? stamp : this.#timed(series, time - correction, arrival);
+      readings.push({ series, time: placed, value });
+    }
     return { readings, corrected: correction > 0 };
+  }
+
+  /** The series of a message's readings: all of them, or none is given out. */
+  #assigned(device: string, decoded: readonly DecodedReading[]): readonly number[] {
+    const { registry } = this.#parts;
+    const assigned: number[] = [];
+    for (let index = 0; index < decoded.length; index++) {
+      const known = registry.find(device, decoded[index].metric);
+      if (known === undefined)
+        return registry.whole(() => decoded.map(({ metric }) => registry.assign(device, metric)));
+      assigned.push(known);
+    }
+    return assigned;
+  }
+
+  /** The time for those readings that have none; 0 when each has one. */
+  #stampFor(decoded: readonly DecodedReading[], assigned: readonly number[], arrival: Arrival): number {
+    let timed = 0;
+    while (timed < decoded.length && decoded[timed].time !== null) timed++;
+    if (timed === decoded.length) return 0;
+    return this.#stamp(
+      assigned.filter((_, index) => decoded[index].time === null),
+      arrival,
+    );
   }
 
   /** A single reading whose message was corrected by `correction` ms. Throws `series_limit`. */
