@@ -1,0 +1,50 @@
+import type { StoreClient, StoredPacket, StoredSubscription } from './packet.ts';
+
+type Forward = (client: StoreClient, packet: StoredPacket) => unknown;
+type Grant = (
+  client: StoreClient,
+  subscription: StoredSubscription,
+  done: (error: Error | null, granted?: StoredSubscription | null) => void,
+) => void;
+
+/** aedes as the store needs it; the exam of its own persistences passes a broker without events and decisions. */
+export interface StoreBroker {
+  readonly id: string;
+  on?(event: 'client' | 'clientDisconnect', listener: (client: StoreClient) => void): unknown;
+  authorizeForward?: Forward;
+  authorizeSubscribe?: Grant;
+}
+
+/** What the store has to say in the broker's decisions. */
+export interface ForwardGuard {
+  /** Whether a message stays in its queue for now. */
+  holds(client: StoreClient, packet: StoredPacket): boolean;
+  /** The broker refused to forward it. */
+  refused(client: StoreClient, packet: StoredPacket): void;
+  /** Whether it only stands for a session without subscriptions. */
+  isMarker(subscription: StoredSubscription): boolean;
+  refusedSubscription(subscription: StoredSubscription): void;
+}
+
+/** Puts the store in front of the broker's decisions: aedes asks them at the only moments where it can be held back. */
+export function guardDecisions(broker: StoreBroker, guard: ForwardGuard): void {
+  const forward = broker.authorizeForward;
+  const grant = broker.authorizeSubscribe;
+  if (!forward || !grant) return;
+  broker.authorizeForward = (client, packet) => {
+    if (guard.holds(client, packet)) return null;
+    const verdict = forward.call(broker, client, packet);
+    if (!verdict) guard.refused(client, packet);
+    return verdict;
+  };
+  broker.authorizeSubscribe = (client, subscription, done) => {
+    if (guard.isMarker(subscription)) {
+      done(null, null);
+      return;
+    }
+    grant.call(broker, client, subscription, (error, granted) => {
+      if (!error && !granted) guard.refusedSubscription(subscription);
+      done(error, granted);
+    });
+  };
+}
