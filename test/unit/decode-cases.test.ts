@@ -1,14 +1,24 @@
 import { describe, expect, it } from 'vitest';
+import type { Decoded, DialectMessage } from '../../src/decode/decoded.ts';
+import { type InfluxPrecision, decodeInflux } from '../../src/decode/influx.ts';
 import { decodeSenml } from '../../src/decode/senml.ts';
-import { type CaseDecoder, caseFolders, caseOutcome, loadCases } from '../support/decode-cases.ts';
+import { type CaseDecoder, type CaseOptions, caseFolders, caseOutcome, loadCases } from '../support/decode-cases.ts';
 
 // Bytes in, readings out: every folder below test/decode-cases is decoded by the dialect that is named here. The
 // decoder is made anew for each case, so that what a dialect remembers does not reach the next one.
 
 const dialects: Readonly<Record<string, () => CaseDecoder>> = {
+  influx: () => influx,
   senml: () => senml('json'),
   'senml-cbor': () => senml('cbor'),
 };
+
+const precisions: readonly InfluxPrecision[] = ['ns', 'us', 'ms', 's', 'm', 'h'];
+
+function influx({ payload }: DialectMessage, options: CaseOptions): Decoded {
+  const precision = precisions.find((known) => known === options.precision) ?? 'ns';
+  return decodeInflux(payload, { precision, device: options.device ?? null, fallback: options.fallback ?? null });
+}
 
 function senml(format: 'json' | 'cbor'): CaseDecoder {
   return ({ payload, receivedAt }, { device = null }) => decodeSenml(payload, { format, device, receivedAt });
