@@ -1,34 +1,68 @@
 import { z } from 'zod';
 import {
+  Approval,
+  ApprovalRequest,
+  Approved,
   type Device,
+  DeviceCreated,
   DeviceDetail,
+  type DeviceDraft,
+  DeviceDrafts,
   DeviceLatest,
   DeviceList,
+  type DeviceMetric,
+  DevicePatch,
+  DevicesCreated,
   DeviceState,
+  Device as DeviceSchema,
   type LatestValue,
 } from '../contract/device.ts';
+import { spanText } from '../contract/profile.ts';
 import type { DeviceRecord } from '../domain/device.ts';
-import { unitOf } from '../domain/unit.ts';
+import { compileGlob, isGlob } from '../domain/glob.ts';
+import type { Registration } from '../domain/registration.ts';
 import { formatTime } from './moment.ts';
 import { compareText, firstOf } from './page.ts';
 import { readPage, writePage } from './page-token.ts';
 import { limit, listMax, noParameters, page, pattern } from './parameters.ts';
 import type { ApiPorts } from './ports.ts';
-import { notFound } from './problem.ts';
-import { type Route, route } from './route.ts';
+import { notFound, RequestRefused } from './problem.ts';
+import { jsonBody, type Route, route } from './route.ts';
+import { addFault } from './validation.ts';
 
 export const deviceParams = z.object({ id: z.string().meta({ description: 'Device id', example: 'wearable-01' }) });
 
-/** Throws 404 for a device that was never heard of. */
-export function deviceOf(ports: ApiPorts, id: string): DeviceRecord {
+/** A device as people and machines know it: at least one of them does. */
+export interface KnownDevice {
+  readonly device: string;
+  readonly record: DeviceRecord | undefined;
+  readonly registration: Registration | undefined;
+}
+
+/** Throws 404 for a device that was neither registered nor ever heard of. */
+export function deviceOf(ports: ApiPorts, id: string): KnownDevice {
   const record = ports.devices.get(id);
-  if (!record) throw notFound(`no device "${id.slice(0, 64)}" was ever heard of; GET /api/v1/devices lists them`);
-  return record;
+  const registration = ports.decisions.snapshot().registrations.get(id);
+  if (record || registration) return { device: id, record, registration };
+  throw notFound(
+    `no device "${id.slice(0, 64)}" was ever registered or heard of; GET /api/v1/devices lists those that were`,
+  );
 }
 
 export function metricsOf(ports: ApiPorts, device: string): string[] {
   return Array.from(ports.latest.device(device), (current) => current.metric).sort(compareText);
 }
+
+const tag = z
+  .string()
+  .transform((text, context) => {
+    const at = text.indexOf(':');
+    if (at > 0) return { key: text.slice(0, at), value: text.slice(at + 1) };
+    addFault(context, 'parameter_invalid', 'a tag is asked for as key:value, for example tag=room:lab');
+    return z.NEVER;
+  })
+  .optional()
+  .meta({ description: 'Only devices with this tag, `key:value`', override: { type: 'string', example: 'room:lab' } });
 
 export function deviceRoutes(ports: ApiPorts): readonly Route[] {
   const list = route({
@@ -36,11 +70,15 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
     path: '/api/v1/devices',
     id: 'listDevices',
     tag: 'devices',
-    summary: 'Every device that was ever heard of, by id',
+    summary: 'Every device that was registered or heard of, by id',
+    description: '`approval=pending` is the queue of devices that wait for a person.',
     params: noParameters,
     query: z.object({
       device: pattern('device id'),
       state: DeviceState.optional(),
+      tag,
+      profile: z.string().optional().meta({ description: 'Only devices of this profile' }),
+      approval: Approval.optional().meta({ description: '`pending` ones wait for a person' }),
       limit: limit(listMax),
       page,
     }),
@@ -51,17 +89,42 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
       const { rows, more } = firstOf(matching(after), query.limit, (a, b) => compareText(a.device, b.device));
       const last = rows.at(-1);
       return {
-        items: rows.map((record) => showDevice(record, metricsOf(ports, record.device).length)),
+        items: rows.map((known) => showDevice(ports, known)),
         next: more && last ? writePage(filters, last.device) : null,
       };
 
-      function* matching(after: string | null): Generator<DeviceRecord> {
-        for (const record of ports.devices.list()) {
-          if (after !== null && record.device <= after) continue;
-          if (!query.device.matches(record.device)) continue;
-          if (query.state === undefined || stateOf(record) === query.state) yield record;
+      function* matching(after: string | null): Generator<KnownDevice> {
+        for (const known of everyDevice(ports)) {
+          if (after !== null && known.device <= after) continue;
+          if (!query.device.matches(known.device)) continue;
+          if (query.state !== undefined && stateOf(known) !== query.state) continue;
+          if (query.approval !== undefined && approvalOf(known) !== query.approval) continue;
+          if (query.profile !== undefined && profileOf(known) !== query.profile) continue;
+          if (query.tag !== undefined && tagOf(known, query.tag.key) !== query.tag.value) continue;
+          yield known;
         }
       }
+    },
+  });
+
+  const create = route({
+    method: 'POST',
+    path: '/api/v1/devices',
+    id: 'createDevices',
+    tag: 'devices',
+    summary: 'Register a device, or up to 10,000 at once',
+    description:
+      'Each gets a token, its password on MQTT, which is shown this once; `"token": false` leaves it out. A list is registered whole or not at all.',
+    params: noParameters,
+    query: noParameters,
+    body: jsonBody(DeviceDrafts),
+    success: { status: 201, description: 'Registered, and the tokens work', schema: DevicesCreated },
+    refusals: ['device_exists', 'validation_failed', 'conflict', 'storage_unavailable'],
+    location: (made) => `${ports.basePath}/api/v1/devices${'items' in made ? '' : `/${encodeURIComponent(made.id)}`}`,
+    async handler({ body, now }) {
+      const drafts = Array.isArray(body) ? body : [body];
+      const made = await register(drafts, now);
+      return Array.isArray(body) ? { items: made } : made[0];
     },
   });
 
@@ -70,16 +133,86 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
     path: '/api/v1/devices/{id}',
     id: 'getDevice',
     tag: 'devices',
-    summary: 'One device with the names of its metrics',
+    summary: 'One device with its metrics',
     params: deviceParams,
     query: noParameters,
     body: null,
     success: { status: 200, description: 'The device', schema: DeviceDetail },
     refusals: ['not_found'],
     handler({ params }) {
-      const record = deviceOf(ports, params.id);
-      const metrics = metricsOf(ports, record.device);
-      return { ...showDevice(record, metrics.length), metrics };
+      const known = deviceOf(ports, params.id);
+      const metrics = metricsOf(ports, known.device);
+      const metricFacts: Record<string, DeviceMetric> = {};
+      for (const metric of metrics) define(metricFacts, metric, factsOf(known.device, metric));
+      return { ...showDevice(ports, known), metrics, metricFacts };
+    },
+  });
+
+  const update = route({
+    method: 'PATCH',
+    path: '/api/v1/devices/{id}',
+    id: 'updateDevice',
+    tag: 'devices',
+    summary: 'Change what people decided about a device',
+    description:
+      'Only what is sent changes; `tags` are replaced as a whole. A device that was heard of but never registered is registered by this; one that waits for approval must be approved first.',
+    params: deviceParams,
+    query: noParameters,
+    body: jsonBody(DevicePatch),
+    success: { status: 200, description: 'The device as it is now', schema: DeviceSchema },
+    refusals: ['not_found', 'validation_failed', 'conflict'],
+    async handler({ params, body }) {
+      const known = deviceOf(ports, params.id);
+      if (approvalOf(known) === 'pending' && body.approval === undefined) {
+        throw new RequestRefused('conflict', `the device waits for approval; POST …/devices/${known.device}/approve`);
+      }
+      const blank = { id: known.device, name: '', tags: {}, timeZone: null, approval: 'approved' as const };
+      await ports.decisions.updateRegistration(known.device, body, { ...blank, profile: profileOf(known) });
+      return showDevice(ports, deviceOf(ports, params.id));
+    },
+  });
+
+  const remove = route({
+    method: 'DELETE',
+    path: '/api/v1/devices/{id}',
+    id: 'deleteDevice',
+    tag: 'devices',
+    summary: 'Forget a device',
+    description:
+      'Its registration, its tokens and what it told about itself are gone, and it is disconnected. Its readings stay. Where devices come by themselves, its next message makes it anew.',
+    params: deviceParams,
+    query: noParameters,
+    body: null,
+    success: { status: 204, description: 'The device is forgotten', schema: z.void() },
+    refusals: ['not_found', 'conflict', 'storage_unavailable'],
+    async handler({ params }) {
+      const { device } = deviceOf(ports, params.id);
+      // Should the second half fail, the device is still registered and the same request finishes it.
+      const tokens = [{ kind: 'revoke', device, id: null }] as const;
+      await ports.identity.commit({ forgottenDevices: [device], tokens });
+      await ports.decisions.deleteRegistration(device);
+    },
+  });
+
+  const approve = decision('approve', 'approved', 'Let a device in that waits for approval or was blocked');
+  const block = decision('block', 'blocked', 'Turn a device away: it is disconnected, and its readings are refused');
+
+  const approveMany = route({
+    method: 'POST',
+    path: '/api/v1/devices/approve',
+    id: 'approveDevices',
+    tag: 'devices',
+    summary: 'Let several devices in, by their ids or all waiting ones that match a filter',
+    params: noParameters,
+    query: noParameters,
+    body: jsonBody(ApprovalRequest),
+    success: { status: 200, description: 'How many were approved by this', schema: Approved },
+    refusals: ['not_found', 'validation_failed', 'conflict'],
+    async handler({ body }) {
+      const chosen = 'devices' in body ? body.devices.map((id) => deviceOf(ports, id)) : waiting(body.device);
+      const waitingOnes = chosen.filter((known) => approvalOf(known) !== 'approved');
+      await decide(waitingOnes, 'approved');
+      return { approved: new Set(waitingOnes.map(({ device }) => device)).size };
     },
   });
 
@@ -102,32 +235,134 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
       for (const { metric, time, value } of current) {
         if (!query.metric.matches(metric)) continue;
         const ageMs = Math.max(0, Math.trunc(now - time));
-        // Defined rather than assigned: a metric may be called "__proto__".
-        Object.defineProperty(values, metric, {
-          value: { value, time: formatTime(time), unit: unitOf(metric), ageMs },
-          enumerable: true,
-        });
+        define(values, metric, { value, time: formatTime(time), unit: ports.units.of(device, metric), ageMs });
       }
       return { device, values };
     },
   });
 
-  return [list, one, latest];
+  return [list, create, one, update, remove, approve, block, approveMany, latest];
+
+  async function register(drafts: readonly DeviceDraft[], now: number): Promise<DeviceCreated[]> {
+    const registered = await ports.decisions.createRegistrations(drafts.map(({ token: _token, ...draft }) => draft));
+    const issued = new Map(
+      drafts.filter(({ token }) => token).map(({ id }) => [id, ports.tokens.issue(id, now)] as const),
+    );
+    const tokens = Array.from(issued.values(), ({ record }) => ({ kind: 'put', token: record }) as const);
+    try {
+      if (tokens.length > 0) await ports.identity.commit({ tokens });
+    } catch (error) {
+      // Nobody will see these tokens: the same request must be able to come again.
+      await Promise.allSettled(registered.map(({ id }) => ports.decisions.deleteRegistration(id)));
+      throw error;
+    }
+    return registered.map(({ id }) => ({
+      ...showDevice(ports, deviceOf(ports, id)),
+      token: issued.get(id)?.token ?? null,
+    }));
+  }
+
+  function decision(verb: 'approve' | 'block', approval: Registration['approval'], summary: string): Route {
+    return route({
+      method: 'POST',
+      path: `/api/v1/devices/{id}/${verb}`,
+      id: `${verb}Device`,
+      tag: 'devices',
+      summary,
+      params: deviceParams,
+      query: noParameters,
+      body: null,
+      success: { status: 200, description: 'The device as it is now', schema: DeviceSchema },
+      refusals: ['not_found', 'conflict'],
+      async handler({ params }) {
+        await decide([deviceOf(ports, params.id)], approval);
+        return showDevice(ports, deviceOf(ports, params.id));
+      },
+    });
+  }
+
+  function decide(chosen: readonly KnownDevice[], approval: Registration['approval']): Promise<void> {
+    return ports.decisions.decideApprovals(
+      chosen.map((known) => ({ id: known.device, approval, profile: profileOf(known) })),
+    );
+  }
+
+  function waiting(pattern: string): readonly KnownDevice[] {
+    if (!isGlob(pattern)) {
+      const detail = 'a filter on devices is made of name characters, *, ? and commas';
+      throw new RequestRefused('validation_failed', detail, {
+        errors: [{ pointer: '/device', code: 'validation_failed', detail }],
+      });
+    }
+    const matches = compileGlob(pattern);
+    return [...everyDevice(ports)].filter((known) => approvalOf(known) === 'pending' && matches(known.device));
+  }
+
+  function factsOf(device: string, metric: string): DeviceMetric {
+    const said = ports.units.metric(device, metric);
+    return {
+      unit: ports.units.of(device, metric),
+      kind: said?.kind ?? null,
+      interval: spanText(said?.interval ?? null),
+      min: said?.min ?? null,
+      max: said?.max ?? null,
+    };
+  }
 }
 
-function stateOf(record: DeviceRecord): DeviceState {
-  return record.status ?? 'unknown';
+/** Registered ones, then those that came by themselves. */
+function* everyDevice(ports: ApiPorts): Generator<KnownDevice> {
+  const { registrations } = ports.decisions.snapshot();
+  for (const [device, registration] of registrations) {
+    yield { device, registration, record: ports.devices.get(device) };
+  }
+  for (const record of ports.devices.list()) {
+    if (!registrations.has(record.device)) yield { device: record.device, registration: undefined, record };
+  }
 }
 
-function showDevice(record: DeviceRecord, metricCount: number): Device {
+function stateOf({ record }: KnownDevice): DeviceState {
+  return record?.status ?? 'unknown';
+}
+
+function approvalOf({ registration, record }: KnownDevice): Approval {
+  return registration?.approval ?? (record?.provisioned?.needsApproval ? 'pending' : 'approved');
+}
+
+function profileOf({ registration, record }: KnownDevice): string | null {
+  return registration ? registration.profile : (record?.provisioned?.profile ?? null);
+}
+
+function tagOf({ registration }: KnownDevice, key: string): string | undefined {
+  return registration && Object.hasOwn(registration.tags, key) ? registration.tags[key] : undefined;
+}
+
+function showDevice(ports: ApiPorts, known: KnownDevice): Device {
+  const { device, registration, record } = known;
   return {
-    id: record.device,
-    state: stateOf(record),
-    stateSince: record.statusAt === null ? null : formatTime(record.statusAt),
-    firstSeen: formatTime(record.firstSeen),
-    lastSeen: formatTime(record.lastSeen),
-    attributes: { ...record.attributes },
-    clockCorrected: record.clockCorrected,
-    metricCount,
+    id: device,
+    name: registration?.name ?? '',
+    profile: profileOf(known),
+    tags: { ...registration?.tags },
+    timeZone: registration?.timeZone ?? null,
+    approval: approvalOf(known),
+    registered: registration !== undefined,
+    state: stateOf(known),
+    stateSince: timeOrNull(record?.statusAt),
+    stateCause: record?.statusCause ?? null,
+    firstSeen: timeOrNull(record?.firstSeen),
+    lastSeen: timeOrNull(record?.lastSeen),
+    attributes: { ...record?.attributes },
+    clockCorrected: record?.clockCorrected ?? 0,
+    metricCount: Array.from(ports.latest.device(device)).length,
   };
+}
+
+function timeOrNull(time: number | null | undefined): string | null {
+  return typeof time === 'number' ? formatTime(time) : null;
+}
+
+/** Defined rather than assigned: a metric may be called like a property of every object. */
+function define<T>(target: Record<string, T>, name: string, value: T): void {
+  Object.defineProperty(target, name, { value, enumerable: true });
 }

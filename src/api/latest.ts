@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { FleetLatest } from '../contract/device.ts';
-import { unitOf } from '../domain/unit.ts';
 import { formatTime } from './moment.ts';
 import { compareText, firstOf } from './page.ts';
 import { readPage, writePage } from './page-token.ts';
@@ -50,7 +49,7 @@ export function latestRoutes(ports: ApiPorts): readonly Route[] {
           metric: current.metric,
           time: formatTime(current.time),
           value: current.value,
-          unit: unitOf(current.metric),
+          unit: ports.units.of(current.device, current.metric),
         })),
         next: more && last ? writePage(filters, [last.device, last.metric]) : null,
       };

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { ManyReadings, type SeriesReadings } from '../contract/reading.ts';
-import { unitOf } from '../domain/unit.ts';
 import { compareSeries, type SeriesName } from './latest.ts';
 import { formatTime } from './moment.ts';
 import { firstOf } from './page.ts';
@@ -58,7 +57,7 @@ export function manyReadingsRoutes(ports: ApiPorts): readonly Route[] {
         });
         if (samples.length > 0) {
           const readings = samples.map(({ time, value }) => ({ time: formatTime(time), value }));
-          shown.push({ device, metric, unit: unitOf(metric), readings });
+          shown.push({ device, metric, unit: ports.units.of(device, metric), readings });
         }
         room -= samples.length;
         if (room === 0) {

@@ -3,12 +3,23 @@ import type { Fault } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { ErrorCode } from '../contract/error-codes.ts';
+import type { KeyDraft, KeyPatch } from '../contract/key.ts';
+import type { RegistrationDraft, RegistrationPatch } from '../contract/device.ts';
+import type { MappingPatch } from '../contract/mapping.ts';
+import type { ProfileBody, ProfileDraft, ProfilePatch } from '../contract/profile.ts';
+import type { ProvisioningKeyPatch } from '../contract/provisioning.ts';
 import type { RuleDraft, RulePatch } from '../contract/rule.ts';
 import type { StreamReading } from '../contract/reading.ts';
 import type { WebhookDraft, WebhookPatch } from '../contract/webhook.ts';
 import type { DeviceRecord } from '../domain/device.ts';
+import type { DeviceToken, TokenChange } from '../domain/device-token.ts';
 import type { Glob } from '../domain/glob.ts';
+import type { KeyRecord, RouteScope } from '../domain/key.ts';
+import type { Caller, Sender } from '../domain/principal.ts';
+import type { Mapping } from '../domain/mapping.ts';
+import type { MetricProfile, Profile } from '../domain/profile.ts';
 import type { Value } from '../domain/reading.ts';
+import type { ProvisioningKey, Registration } from '../domain/registration.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import type { HistoryReader } from '../history/reader.ts';
@@ -25,12 +36,21 @@ export interface ApiPorts {
   readonly log: Log;
   readonly limits: ApiLimits;
   readonly access: Access;
+  readonly proxies: ProxyTrust;
+  readonly keys: Keys;
   readonly intake: Intake;
   readonly latest: LatestValues;
   readonly devices: Devices;
   readonly reader: HistoryReader;
   readonly stream: Stream;
   readonly catalog: Catalog;
+  readonly decisions: Decisions;
+  readonly identity: Identity;
+  readonly tokens: DeviceTokens;
+  readonly provisioning: Provisioning;
+  readonly units: Units;
+  /** What a mapping makes of a message; times null where it is the time of receipt. Throws `RejectedError`. */
+  tryMapping(mapping: Mapping, topic: string, payload: Uint8Array): readonly MappedReading[];
   /** Faults of a rule that a schema cannot see; pointers into the rule. */
   ruleFaults(rule: RuleDraft): readonly Fault[];
   /** Throws `RejectedError` (`target_not_allowed`) for a URL that webhooks must not reach. */
@@ -49,14 +69,18 @@ export interface ApiLimits {
   readonly waitMaxMs: number;
 }
 
-/** Judges who may ask. Decides at once and does no I/O. */
+/** Judges who may ask, from memory; it waits only for the guesses of others to be counted. */
 export interface Access {
-  judge(facts: RequestFacts): Verdict;
+  judge(facts: RequestFacts): Promise<Verdict> | Verdict;
 }
 
 export interface RequestFacts {
   readonly method: string;
+  /** Who asks: the other end of the connection, or whom a trusted proxy names. */
+  readonly remoteAddress: string | undefined;
   readonly host: string | undefined;
+  /** `http` or `https` where that is known; null where a proxy that is not trusted may have ended TLS. */
+  readonly scheme: 'http' | 'https' | null;
   readonly origin: string | undefined;
   readonly authorization: string | undefined;
   readonly contentType: string | undefined;
@@ -65,11 +89,39 @@ export interface RequestFacts {
   readonly isUpgrade: boolean;
   /** The address holds nothing that a key protects: health, the page itself, a preflight. Host and Origin still count. */
   readonly isPublic: boolean;
+  /** What a key must be allowed for this. */
+  readonly scope: RouteScope;
+  /** Whether a device may come with its own token. */
+  readonly forDevices: boolean;
 }
 
 export type Verdict =
-  | { readonly allowed: true }
-  | { readonly allowed: false; readonly code: ErrorCode; readonly detail: string };
+  | { readonly allowed: true; readonly caller: Caller }
+  | {
+      readonly allowed: false;
+      readonly code: ErrorCode;
+      readonly detail: string;
+      /** When it is worth asking again, ms; only of `rate_limited`. */
+      readonly retryAfterMs?: number;
+    };
+
+/** Which proxies are believed when they say who asks (`http.trustProxy`, `http.trustedProxies`). */
+export interface ProxyTrust {
+  readonly trustProxy: boolean;
+  /** Addresses and networks (CIDR). */
+  readonly trustedProxies: readonly string[];
+}
+
+/** The keys of people and programs. Changes resolve once they are durable. */
+export interface Keys {
+  list(): readonly KeyRecord[];
+  /** Makes a key, which is answered here and never shown again. */
+  create(draft: KeyDraft): Promise<{ readonly key: string; readonly record: KeyRecord }>;
+  /** Throws `RejectedError`: `not_found`, or `conflict` when nobody could make a key afterwards. */
+  update(id: string, patch: KeyPatch): Promise<KeyRecord>;
+  /** As `update`; `force` removes the last key that could make another. */
+  remove(id: string, options: { readonly force: boolean }): Promise<void>;
+}
 
 /** Takes readings in over HTTP. */
 export interface Intake {
@@ -77,7 +129,11 @@ export interface Intake {
    * Resolves once the readings are on disk. Rejects with `RejectedError` and every fault in its `errors` (then nothing
    * was stored), or with `TransientError` when the same may succeed later. With `partial`, what is wrong is left out.
    */
-  post(body: Uint8Array, format: 'json' | 'ndjson', options: { readonly partial: boolean }): Promise<PostOutcome>;
+  post(
+    body: Uint8Array,
+    format: 'json' | 'ndjson',
+    options: { readonly partial: boolean; readonly sender: Sender },
+  ): Promise<PostOutcome>;
 }
 
 export interface PostOutcome {
@@ -107,6 +163,7 @@ export interface CurrentValue {
 }
 
 export interface Devices {
+  /** In any order. */
   list(): Iterable<DeviceRecord>;
   get(device: string): DeviceRecord | undefined;
 }
@@ -147,6 +204,92 @@ export interface Catalog {
   createWebhook(draft: WebhookDraft): Promise<{ readonly webhook: Webhook; readonly secret: string }>;
   updateWebhook(id: string, patch: WebhookPatch): Promise<Webhook>;
   deleteWebhook(id: string): Promise<void>;
+}
+
+/**
+ * What people decide about devices and what they have in common. Changes resolve once they are durable; they reject with
+ * `not_found` for what is gone, `conflict` for a name that is taken, `device_exists`, or `validation_failed` with every fault.
+ */
+export interface Decisions {
+  snapshot(): {
+    /** Live, by device id. */
+    readonly registrations: ReadonlyMap<string, Registration>;
+    readonly profiles: readonly Profile[];
+    readonly mappings: readonly Mapping[];
+  };
+  provisioningKeys(): readonly ProvisioningKey[];
+  /** All of them or none. */
+  createRegistrations(drafts: readonly RegistrationDraft[]): Promise<readonly Registration[]>;
+  /** Who is not registered is by this, from `unregistered`. */
+  updateRegistration(id: string, patch: RegistrationPatch, unregistered?: RegistrationDraft): Promise<Registration>;
+  /** Registers those who are not, with the profile given. */
+  decideApprovals(
+    decisions: readonly {
+      readonly id: string;
+      readonly approval: Registration['approval'];
+      readonly profile: string | null;
+    }[],
+  ): Promise<void>;
+  deleteRegistration(id: string): Promise<void>;
+  createProfile(draft: ProfileDraft): Promise<Profile>;
+  putProfile(id: string, body: ProfileBody): Promise<Profile>;
+  updateProfile(id: string, patch: ProfilePatch): Promise<Profile>;
+  deleteProfile(id: string): Promise<void>;
+  createMapping(spec: Mapping): Promise<Mapping>;
+  putMapping(spec: Mapping): Promise<Mapping>;
+  updateMapping(name: string, patch: MappingPatch): Promise<Mapping>;
+  deleteMapping(name: string): Promise<void>;
+  addProvisioningKey(record: ProvisioningKey): Promise<void>;
+  updateProvisioningKey(id: string, patch: ProvisioningKeyPatch): Promise<ProvisioningKey>;
+  removeProvisioningKey(id: string): Promise<void>;
+}
+
+/** What the engine keeps of devices. */
+export interface Identity {
+  /** Resolves once it is on disk and known to every book. Rejects as a commit fails. */
+  commit(changes: {
+    readonly tokens?: readonly TokenChange[];
+    readonly forgottenDevices?: readonly string[];
+  }): Promise<void>;
+}
+
+export interface DeviceTokens {
+  /** Makes a token without keeping it. Times are epoch ms. */
+  issue(
+    device: string,
+    now: number,
+    options?: { readonly expiresAt?: number | null },
+  ): { readonly token: string; readonly record: DeviceToken };
+  /** Oldest first, expired ones included. */
+  ofDevice(device: string): readonly DeviceToken[];
+}
+
+export interface Provisioning {
+  newKey(facts: Omit<ProvisioningKey, 'id' | 'hash'>): { readonly key: string; readonly record: ProvisioningKey };
+  /** The key that was presented; null when there is none such, or its time is over. */
+  verify(presented: string): ProvisioningKey | null;
+  /** How many devices the key has made that still exist. */
+  madeBy(key: string): number;
+  /** Rejects with `device_invalid`, `device_exists`, `device_blocked`, `device_limit` or `unauthorized`. */
+  provision(wish: {
+    readonly device: string;
+    readonly key: string;
+  }): Promise<{ readonly token: string; readonly approval: 'approved' | 'pending' }>;
+}
+
+export interface Units {
+  /** UCUM code of a metric of a device; null when nobody says. */
+  of(device: string, metric: string): string | null;
+  /** What the profile of the device says of the metric. */
+  metric(device: string, metric: string): MetricProfile | null;
+}
+
+export interface MappedReading {
+  readonly device: string;
+  readonly metric: string;
+  /** Epoch ms, or null. */
+  readonly time: number | null;
+  readonly value: Value;
 }
 
 export interface Readiness {

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { type AggregateName, aggregateNames, Buckets, Readings } from '../contract/reading.ts';
 import { isMetricName, metricNameRule } from '../domain/series.ts';
-import { unitOf } from '../domain/unit.ts';
 import type { Bucket } from '../history/reader.ts';
 import { deviceOf, deviceParams, metricsOf } from './devices.ts';
 import { formatTime } from './moment.ts';
@@ -87,7 +86,10 @@ export function readingRoutes(ports: ApiPorts): readonly Route[] {
         query.page === undefined
           ? checkRange({ from: query.from(now), to: query.to(now) })
           : asRange(readPage(filters, query.page, rangeKey));
-      const series = { series: current.series, name: { device, metric: query.metric, unit: unitOf(query.metric) } };
+      const series = {
+        series: current.series,
+        name: { device, metric: query.metric, unit: ports.units.of(device, query.metric) },
+      };
       if (query.bucket !== undefined) {
         const buckets = { ...series, width: query.bucket, agg: query.agg ?? aggDefault };
         return readBuckets({ ...buckets, ...range, limit: query.limit, filters });

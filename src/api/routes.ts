@@ -1,14 +1,19 @@
 import { z } from 'zod';
 import { alertRoutes } from './alerts.ts';
 import { deliveryRoutes } from './deliveries.ts';
+import { deviceTokenRoutes } from './device-tokens.ts';
 import { deviceRoutes } from './devices.ts';
 import { ingestRoutes } from './ingest.ts';
+import { keyRoutes } from './keys.ts';
 import { latestRoutes } from './latest.ts';
 import { manyReadingsRoutes } from './many-readings.ts';
+import { mappingRoutes } from './mappings.ts';
 import { openApiDocument } from './openapi.ts';
 import { operationRoutes } from './operations.ts';
 import { noParameters } from './parameters.ts';
 import type { ApiPorts } from './ports.ts';
+import { profileRoutes } from './profiles.ts';
+import { provisioningRoutes } from './provisioning.ts';
 import { quarantineRoutes } from './quarantine.ts';
 import { readingRoutes } from './readings.ts';
 import { type Route, route } from './route.ts';
@@ -20,6 +25,10 @@ import { webhookRoutes } from './webhooks.ts';
 export function routeTable(ports: ApiPorts): readonly Route[] {
   const routes: Route[] = [
     ...deviceRoutes(ports),
+    ...deviceTokenRoutes(ports),
+    ...profileRoutes(ports),
+    ...mappingRoutes(ports),
+    ...provisioningRoutes(ports),
     ...latestRoutes(ports),
     ...readingRoutes(ports),
     ...manyReadingsRoutes(ports),
@@ -30,6 +39,7 @@ export function routeTable(ports: ApiPorts): readonly Route[] {
     ...webhookRoutes(ports),
     ...deliveryRoutes(ports),
     ...quarantineRoutes(ports),
+    ...keyRoutes(ports),
     ...operationRoutes(ports),
   ];
   routes.push(openApiRoute(() => openApiDocument(routes, ports)));

@@ -1,8 +1,11 @@
+import type { Duplex } from 'node:stream';
 import { RejectedError } from '../../src/base/errors.ts';
 import type { Fault } from '../../src/base/errors.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { ruleFaults } from '../../src/catalog/rule-faults.ts';
+import { KeyDesk } from '../../src/access/key-desk.ts';
+import { livePath } from '../../src/api/admission.ts';
 import { createApi, type Api } from '../../src/api/app.ts';
 import type { ApiPorts, Catalog, CurrentValue, StreamQuery, StreamResult, Verdict } from '../../src/api/ports.ts';
 import { HttpServer } from '../../src/api/server.ts';
@@ -12,11 +15,13 @@ import type { Attempt, DeliveryRecord } from '../../src/domain/delivery.ts';
 import type { DeviceRecord } from '../../src/domain/device.ts';
 import { formatCursor, parseCursor } from '../../src/domain/cursor.ts';
 import { compileGlob } from '../../src/domain/glob.ts';
+import type { KeyRecord } from '../../src/domain/key.ts';
 import type { QuarantineRecord } from '../../src/domain/quarantine.ts';
 import type { Reading, Value } from '../../src/domain/reading.ts';
 import type { Rule } from '../../src/domain/rule.ts';
 import type { Webhook } from '../../src/domain/webhook.ts';
 import type { Bucket, HistoryReader, Sample } from '../../src/history/reader.ts';
+import { createIdentity } from './api-identity.ts';
 import { FakeClock } from './fake-clock.ts';
 
 /** The rest of the gateway as the API sees it, small and in memory. */
@@ -38,7 +43,9 @@ export class Strangers {
   /** Commits as the stream tells them. */
   readonly commits: Reading[][] = [];
   ready = true;
-  verdict: Verdict = { allowed: true };
+  verdict: Verdict = { allowed: true, caller: { kind: 'open' } };
+  /** Records of keys; real ones, made and judged by access. */
+  readonly keys: KeyRecord[] = [];
   /** Thrown by every port that does something, where set. */
   failure: unknown = null;
   readonly #waiting = new Set<() => void>();
@@ -86,6 +93,8 @@ export class Strangers {
       log: { ...silentLog, error: (fields) => this.logged.push(fields) },
       limits: { bodyBytesMax: 64 * 1024, waitMaxMs: 60_000 },
       access: { judge: () => this.verdict },
+      proxies: { trustProxy: false, trustedProxies: [] },
+      keys: this.#checkedKeys(checked),
       intake: {
         post: (bytes, format, { partial }) => Promise.resolve(checked(() => this.#post(bytes, format, partial))),
       },
@@ -101,6 +110,7 @@ export class Strangers {
         get: (device) => checked(() => this.devices.get(device)),
       },
       reader: this.#reader(checked),
+      ...createIdentity(this).ports,
       stream: { poll: (query) => checked(() => this.#poll(query)) },
       catalog: {
         snapshot: () => checked(() => this.catalog.snapshot()),
@@ -133,6 +143,33 @@ export class Strangers {
             : undefined,
       },
       ...changes,
+    };
+  }
+
+  /** The desk of access over `keys`. */
+  keyDesk(hasAdminKey = false): KeyDesk {
+    const { keys } = this;
+    const at = (id: string): number => keys.findIndex((key) => key.id === id);
+    return new KeyDesk({
+      store: {
+        keys: () => keys,
+        addKey: (record) => Promise.resolve(void keys.push(record)),
+        updateKey: (id, patch) => Promise.resolve(void keys.splice(at(id), 1, { ...keys[at(id)], ...patch })),
+        removeKey: (id) => Promise.resolve(void keys.splice(at(id), 1)),
+      },
+      hasAdminKey,
+      random: this.random,
+      clock: this.clock,
+    });
+  }
+
+  #checkedKeys(checked: <T>(answer: () => T) => T): ApiPorts['keys'] {
+    const desk = this.keyDesk();
+    return {
+      list: () => checked(() => desk.list()),
+      create: (draft) => checked(() => desk.create(draft)),
+      update: (id, patch) => checked(() => desk.update(id, patch)),
+      remove: (id, options) => checked(() => desk.remove(id, options)),
     };
   }
 
@@ -327,6 +364,11 @@ function bucketOf(time: number, samples: readonly Sample[]): Bucket {
   };
 }
 
+/** What takes over a connection and has nothing to say. */
+export function switched(_request: unknown, socket: Duplex): void {
+  socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\n');
+}
+
 /** The API on a real listener, over strangers. */
 export async function startApi(
   strangers: Strangers,
@@ -339,7 +381,8 @@ export async function startApi(
     port: 0,
     clock: strangers.clock,
     log: silentLog,
-    upgrade: (_request, socket) => void socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\n'),
+    tls: null,
+    upgrades: new Map([[livePath, { isPublic: false, take: switched }]]),
   });
   const { port } = await server.start();
   return { api, server, port };
