@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../contract/error-codes.ts';
-import type { KeyRecord } from '../domain/key.ts';
-import { readKey, verifyKey } from './keys.ts';
+import type { KeyRecord, RouteScope } from '../domain/key.ts';
+import type { Caller } from '../domain/principal.ts';
+import { hasScope, isExpired, readKey, verifyKey } from './keys.ts';
 import { isLoopbackAddress, isLoopbackBind, isLoopbackHost } from './loopback.ts';
 
 /**
@@ -8,10 +9,14 @@ import { isLoopbackAddress, isLoopbackBind, isLoopbackHost } from './loopback.ts
  * could not have been sent by a web page elsewhere. Any key, a trusted proxy or a bind beyond loopback ends it.
  */
 
-/** What decides about an HTTP request or an upgrade; header values as they came. */
+/** What decides about an HTTP request or an upgrade; header values as they came, or as a trusted proxy tells them. */
 export interface RequestFacts {
   readonly method: string;
+  /** Who asks: the other end of the connection, or whom a trusted proxy names. */
+  readonly remoteAddress: string | undefined;
   readonly host: string | undefined;
+  /** `http` or `https` where that is known; null where a proxy that is not trusted may have ended TLS. */
+  readonly scheme: 'http' | 'https' | null;
   readonly origin: string | undefined;
   readonly authorization: string | undefined;
   readonly contentType: string | undefined;
@@ -20,6 +25,10 @@ export interface RequestFacts {
   readonly isUpgrade: boolean;
   /** The address holds nothing that a key protects: health, the page itself, a preflight. Host and Origin still count. */
   readonly isPublic: boolean;
+  /** What a key must be allowed for this. */
+  readonly scope: RouteScope;
+  /** Whether a device may come with its own token. */
+  readonly forDevices: boolean;
 }
 
 /** What the operator decided. */
@@ -28,13 +37,24 @@ export interface AccessPolicy {
   readonly keys: readonly KeyRecord[];
   /** Origins of other sites whose pages may ask with a key (`http.cors`, and the origin of `http.publicUrl`). */
   readonly corsOrigins: readonly string[];
+  /** Epoch ms; keys run out. */
+  readonly now: number;
+  /** Whose token this is, if it is a device's: the device, or why it is not let in. null: not a device's token. */
+  device(presented: string): Verdict | null;
 }
 
 export type Verdict =
-  | { readonly allowed: true }
-  | { readonly allowed: false; readonly code: ErrorCode; readonly detail: string };
+  | { readonly allowed: true; readonly caller: Caller }
+  | {
+      readonly allowed: false;
+      readonly code: ErrorCode;
+      readonly detail: string;
+      /** When it is worth asking again, ms; only of `rate_limited`. */
+      readonly retryAfterMs?: number;
+    };
 
-const allowed: Verdict = { allowed: true };
+const openCaller: Verdict = { allowed: true, caller: { kind: 'open' } };
+const anyone: Verdict = { allowed: true, caller: { kind: 'anyone' } };
 
 /** Open mode holds while nobody made a key and nothing but this machine can reach the listeners. */
 export function isOpenMode(facts: {
@@ -77,8 +97,8 @@ export function judgeConnect(
     return { allowed: false, detail: 'without keys only clients on this machine are let in' };
   }
   if (connect.password === undefined) return { allowed: false, detail: 'a key is needed as the password' };
-  const verdict = judgeKey(connect.password, policy.keys);
-  return verdict.allowed ? verdict : { allowed: false, detail: verdict.detail };
+  if (verifyKey(connect.password, policy.keys)) return { allowed: true };
+  return { allowed: false, detail: whyUnknown(connect.password) };
 }
 
 function judgeOpen(request: RequestFacts): Verdict {
@@ -88,7 +108,7 @@ function judgeOpen(request: RequestFacts): Verdict {
       'without keys only localhost, 127.0.0.0/8 and [::1] are served; make a key to use another name',
     );
   }
-  if (request.origin !== undefined && !isSameHost(request.origin, request.host)) {
+  if (request.origin !== undefined && !isSameHost(request.origin, request.host, request.scheme)) {
     return refuse('origin_not_allowed', 'without keys only pages of this gateway may ask; make a key for others');
   }
   if (request.forwarded) {
@@ -102,7 +122,7 @@ function judgeOpen(request: RequestFacts): Verdict {
   if (carriesBody && !isJson(request.contentType)) {
     return refuse('unsupported_media_type', 'send application/json or application/x-ndjson');
   }
-  return allowed;
+  return openCaller;
 }
 
 function judgeWithKeys(request: RequestFacts, policy: AccessPolicy): Verdict {
@@ -110,29 +130,50 @@ function judgeWithKeys(request: RequestFacts, policy: AccessPolicy): Verdict {
   if (
     origin !== undefined &&
     !isListed(origin, policy.corsOrigins) &&
-    !(host !== undefined && isSameHost(origin, host))
+    !(host !== undefined && isSameHost(origin, host, request.scheme))
   ) {
     return refuse('origin_not_allowed', 'pages of this origin may not ask; http.cors lists those that may');
   }
-  if (request.isPublic) return allowed;
-  const [, key] = /^Bearer +(\S+)$/i.exec(request.authorization ?? '') ?? [];
-  if (key === undefined) return refuse('unauthorized', 'send a key as "Authorization: Bearer pulse_…"');
-  return judgeKey(key, policy.keys);
+  if (request.isPublic) return anyone;
+  const presented = presentedKey(request.authorization);
+  if (presented === null) return refuse('unauthorized', 'send a key as "Authorization: Bearer pulse_…"');
+  const key = verifyKey(presented, policy.keys);
+  if (key) return judgeKey(key, request.scope, policy.now);
+  const device = policy.device(presented);
+  if (!device) return refuse('unauthorized', whyUnknown(presented));
+  if (!device.allowed || request.forDevices) return device;
+  return refuse('forbidden', 'a device may send its own readings to POST /api/v1/readings, and nothing else');
 }
 
-function judgeKey(text: string, keys: readonly KeyRecord[]): Verdict {
-  if (verifyKey(text, keys)) return allowed;
+/**
+ * The key or token of an `Authorization` header (RFC 9110 section 11.6.2): `Bearer`, or `Token` as InfluxDB's clients
+ * write it. null when there is none. Never taken from the address, which is logged along the way.
+ */
+export function presentedKey(authorization: string | undefined): string | null {
+  return /^(?:Bearer|Token) +(\S+)$/i.exec(authorization ?? '')?.[1] ?? null;
+}
+
+function judgeKey(key: KeyRecord, scope: RouteScope, now: number): Verdict {
+  if (isExpired(key, now)) return refuse('unauthorized', `the key pulse_${key.id}_… has expired`);
+  if (!hasScope(key, scope)) {
+    return refuse('forbidden', `the key pulse_${key.id}_… has not the scope "${scope}" that this needs`);
+  }
+  return { allowed: true, caller: { kind: 'key', id: key.id, scopes: key.scopes } };
+}
+
+function whyUnknown(text: string): string {
   const mistyped = readKey(text).kind === 'mistyped';
-  return refuse(
-    'unauthorized',
-    mistyped ? 'the key is mistyped: its check characters do not fit' : 'the key is unknown',
-  );
+  return mistyped ? 'the key is mistyped: its check characters do not fit' : 'the key is unknown';
 }
 
-/** Whether an `Origin` (RFC 6454) is http or https and has the host and port of `Host`. `null` and the malformed are not. */
-function isSameHost(origin: string, host: string): boolean {
+/**
+ * Whether an `Origin` (RFC 6454) is http or https, as the request was where that is known, and has the host and port of
+ * `Host`. `null` and the malformed are not.
+ */
+function isSameHost(origin: string, host: string, scheme: RequestFacts['scheme']): boolean {
   const from = URL.parse(origin);
   if (!from || !/^https?:$/.test(from.protocol) || origin !== from.origin) return false;
+  if (scheme !== null && from.protocol !== `${scheme}:`) return false;
   return URL.parse(`${from.protocol}//${host}`)?.host === from.host;
 }
 

@@ -1,4 +1,7 @@
 import type { IncomingMessage } from 'node:http';
+import type { RouteScope } from '../domain/key.ts';
+import type { Caller } from '../domain/principal.ts';
+import { type Client, createClientReader } from './forwarded.ts';
 import { answerHeaders } from './headers.ts';
 import type { ApiPorts, Asset } from './ports.ts';
 import { problemOf, problemType, RequestRefused } from './problem.ts';
@@ -6,69 +9,116 @@ import { parseTarget, type Target } from './request-target.ts';
 import type { Route } from './route.ts';
 import type { RouteMatcher } from './router.ts';
 
-/** The only address that may be upgraded. */
+/** Where live clients connect. */
 export const livePath = '/api/v1/live';
 
 export interface Admission {
-  /** What a request asks for. Throws when its target is malformed or access says no. */
-  admit(request: IncomingMessage): Admitted;
-  /** As `Api.refuseUpgrade`. */
-  refuseUpgrade(request: IncomingMessage, requestId: string): string | null;
+  /** What a request asks for. Rejects when its target is malformed or access says no. */
+  admit(request: IncomingMessage): Promise<Admitted>;
+  /** As `Api.judgeUpgrade`. */
+  judgeUpgrade(
+    request: IncomingMessage,
+    requestId: string,
+    offers: ReadonlyMap<string, UpgradeOffer>,
+  ): Promise<UpgradeVerdict>;
 }
 
 export interface Admitted {
   readonly target: Target;
   readonly route: Route | null;
   readonly asset: Asset | undefined;
+  readonly client: Client;
+  readonly caller: Caller;
+}
+
+/** An address at which WebSockets are spoken. */
+export interface UpgradeOffer {
+  /** Judged by Host and Origin alone, for the credentials come later in a protocol of its own. */
+  readonly isPublic: boolean;
+}
+
+export type UpgradeVerdict =
+  | { readonly allowed: true; readonly path: string; readonly upgraded: Upgraded }
+  /** The whole HTTP answer. */
+  | { readonly allowed: false; readonly answer: string };
+
+/** Who stands behind an upgraded connection. */
+export interface Upgraded {
+  readonly caller: Caller;
+  /** The other end of the connection, or whom a trusted proxy names. */
+  readonly remoteAddress: string | undefined;
+}
+
+/** What is asked for, as far as access goes. */
+interface Question {
+  readonly isPublic: boolean;
+  readonly isUpgrade: boolean;
+  readonly scope: RouteScope;
+  readonly forDevices: boolean;
 }
 
 /** Asks access before anything is read or looked up; an address that does not exist needs a key like any other. */
 export function createAdmission(ports: ApiPorts, router: RouteMatcher): Admission {
+  const clientOf = createClientReader(ports.proxies);
   return {
-    admit(request) {
+    async admit(request) {
       const target = parseTarget(request.url ?? '/', ports.basePath);
       const method = request.method ?? 'GET';
       const route = target.path === null ? null : router.match(method, target.path).route;
       const asset = target.path === null || route ? undefined : ports.assets.find(target.path);
       const isPublic = route?.isPublic === true || asset !== undefined || target.isBareBase || method === 'OPTIONS';
-      judge(request, { isPublic, isUpgrade: false }, route !== null);
-      return { target, route, asset };
+      const { scope = 'read', forDevices = false } = route ?? {};
+      const client = clientOf(request);
+      const caller = await judge(request, client, { isPublic, isUpgrade: false, scope, forDevices }, route !== null);
+      return { target, route, asset, client, caller };
     },
 
-    refuseUpgrade(request, requestId) {
+    async judgeUpgrade(request, requestId, offers) {
       try {
         const { path } = parseTarget(request.url ?? '/', ports.basePath);
-        judge(request, { isPublic: false, isUpgrade: true }, true);
-        if (path === livePath) return null;
-        throw new RequestRefused('not_found', `WebSockets are served at ${ports.basePath}${livePath}`);
+        const offer = path === null ? undefined : offers.get(path);
+        const client = clientOf(request);
+        const isPublic = offer?.isPublic === true;
+        const question: Question = { isPublic, isUpgrade: true, scope: 'read', forDevices: false };
+        const caller = await judge(request, client, question, true);
+        if (path !== null && offer) return { allowed: true, path, upgraded: { caller, remoteAddress: client.address } };
+        const served = [...offers.keys()].map((path) => `${ports.basePath}${path}`).join(' and ');
+        throw new RequestRefused('not_found', `WebSockets are served at ${served}`);
       } catch (error) {
-        return rawProblem(error, requestId);
+        return { allowed: false, answer: rawProblem(error, requestId) };
       }
     },
   };
 
-  function judge(
+  async function judge(
     request: IncomingMessage,
-    kind: { readonly isPublic: boolean; readonly isUpgrade: boolean },
+    client: Client,
+    question: Question,
     isTaken: boolean,
-  ): void {
+  ): Promise<Caller> {
     const { headers } = request;
-    const verdict = ports.access.judge({
+    const verdict = await ports.access.judge({
       method: request.method ?? 'GET',
-      host: headers.host,
+      remoteAddress: client.address,
+      host: client.host,
+      scheme: client.scheme,
       origin: headers.origin,
       authorization: headers.authorization,
       contentType: headers['content-type'],
-      forwarded: Object.keys(headers).some((name) => name === 'forwarded' || name.startsWith('x-forwarded-')),
-      ...kind,
+      forwarded: client.isForwarded,
+      ...question,
     });
-    if (verdict.allowed) return;
+    if (verdict.allowed) return verdict.caller;
     // A body that nobody reads needs no media type; the answer is 404 or 405.
-    if (verdict.code === 'unsupported_media_type' && !isTaken) return;
-    throw new RequestRefused(verdict.code, verdict.detail, {
-      headers: verdict.code === 'unauthorized' ? { 'www-authenticate': 'Bearer realm="pulsegate"' } : {},
-    });
+    if (verdict.code === 'unsupported_media_type' && !isTaken) return { kind: 'anyone' };
+    throw new RequestRefused(verdict.code, verdict.detail, { headers: refusalHeaders(verdict) });
   }
+}
+
+function refusalHeaders(verdict: { readonly code: string; readonly retryAfterMs?: number }): Record<string, string> {
+  if (verdict.code === 'unauthorized') return { 'www-authenticate': 'Bearer realm="pulsegate"' };
+  if (verdict.retryAfterMs === undefined) return {};
+  return { 'retry-after': String(Math.max(1, Math.ceil(verdict.retryAfterMs / 1_000))) };
 }
 
 /** A problem as the text of a whole HTTP/1.1 answer, for sockets that have no response object. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import Koa, { type Next } from 'koa';
 import { randomId } from '../base/random.ts';
-import { createAdmission, livePath } from './admission.ts';
+import { createAdmission, livePath, type UpgradeOffer, type UpgradeVerdict } from './admission.ts';
 import { answerHeaders, corsHeaders, pageHeaders, preflightHeaders } from './headers.ts';
 import type { ApiPorts, Asset } from './ports.ts';
 import { logFieldsOf, notFound, problemOf, problemType, RequestRefused } from './problem.ts';
@@ -15,8 +15,8 @@ export interface Api {
   handle(request: IncomingMessage, response: ServerResponse): void;
   /** The flat route table. */
   readonly routes: readonly Route[];
-  /** The problem with which to refuse an upgrade as a whole HTTP answer, or null when it may go ahead. */
-  refuseUpgrade(request: IncomingMessage): string | null;
+  /** Whether an upgrade to one of the offered addresses (below the base path) may go ahead; never rejects. */
+  judgeUpgrade(request: IncomingMessage, offers: ReadonlyMap<string, UpgradeOffer>): Promise<UpgradeVerdict>;
   /** Long polls end with 503 `stopping`, and so does everything that still comes. */
   stop(): void;
 }
@@ -44,7 +44,7 @@ export function createApi(ports: ApiPorts): Api {
     handle(request, response) {
       void callback(request, response);
     },
-    refuseUpgrade: (request) => admission.refuseUpgrade(request, requestIdOf(request)),
+    judgeUpgrade: (request, offers) => admission.judgeUpgrade(request, requestIdOf(request), offers),
     stop: () => stopping.abort(),
   };
 
@@ -53,7 +53,15 @@ export function createApi(ports: ApiPorts): Api {
     const id = requestIdOf(context.req);
     context.set({ ...answerHeaders, 'x-request-id': id, ...corsHeaders(context.req, ports.corsOrigins) });
     const { signal, release } = lifeOf(context);
-    context.state = { id, signal, routeId: 'unmatched', query: new URLSearchParams(), asset: undefined };
+    context.state = {
+      id,
+      signal,
+      routeId: 'unmatched',
+      query: new URLSearchParams(),
+      asset: undefined,
+      caller: { kind: 'anyone' },
+      prefix: '',
+    };
     try {
       if (stopping.signal.aborted) throw isStopping();
       await next();
@@ -69,13 +77,15 @@ export function createApi(ports: ApiPorts): Api {
   }
 
   async function admit(context: Context, next: Next): Promise<void> {
-    const { target, route, asset } = admission.admit(context.req);
+    const { target, route, asset, client, caller } = await admission.admit(context.req);
+    context.state.caller = caller;
+    context.state.prefix = client.prefix;
     context.state.query = target.query;
     context.state.routeId = route?.id ?? (asset ? 'asset' : 'unmatched');
     context.state.asset = asset;
     if (target.isBareBase) {
       context.status = 308;
-      context.set('location', `${ports.basePath}/`);
+      context.set('location', `${client.prefix}${ports.basePath}/`);
       return;
     }
     if (target.path === null) throw new RequestRefused('not_found', `this gateway lives below ${ports.basePath}/`);
@@ -89,10 +99,12 @@ export function createApi(ports: ApiPorts): Api {
     }
     const { body, headers } = await route.answer({
       id: context.state.id,
+      caller: context.state.caller,
       now: ports.clock.now(),
       signal: context.state.signal,
       params,
       query: context.state.query,
+      authorization: context.req.headers.authorization,
       async readBody(types) {
         const type = checkMediaType(context.req, types);
         return { type, bytes: await readBody(context.req, context.res, ports.limits.bodyBytesMax) };
@@ -100,6 +112,8 @@ export function createApi(ports: ApiPorts): Api {
     });
     context.status = route.success.status;
     context.set(headers);
+    // A proxy that takes its own path away on the way in must find it again in links.
+    if (headers.location !== undefined) context.set('location', `${context.state.prefix}${headers.location}`);
     if (route.success.schema === null) return;
     context.set('content-type', route.success.mediaType);
     context.body = route.success.mediaType === 'application/json' ? JSON.stringify(body) : body;

@@ -1,5 +1,7 @@
 import type { z } from 'zod';
 import type { ErrorCode } from '../contract/error-codes.ts';
+import type { RouteScope } from '../domain/key.ts';
+import type { Caller } from '../domain/principal.ts';
 import { compareText } from './page.ts';
 import { parseJson } from './request-body.ts';
 import { parseBody, parseParameters } from './validation.ts';
@@ -9,7 +11,7 @@ import { parseBody, parseParameters } from './validation.ts';
  * these and of nothing else, so they cannot drift apart.
  */
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** As OpenAPI writes it: `/api/v1/devices/{id}`. Below the base path. */
   readonly path: string;
   /** Names the operation, in generated clients too. */
@@ -19,6 +21,10 @@ export interface Route {
   readonly description: string;
   /** Holds nothing that a key protects. */
   readonly isPublic: boolean;
+  /** What a key must be allowed for this. */
+  readonly scope: RouteScope;
+  /** Whether a device may come with its own token. */
+  readonly forDevices: boolean;
   readonly params: z.ZodObject;
   readonly query: z.ZodObject;
   readonly body: BodySpec<unknown> | null;
@@ -39,12 +45,15 @@ export interface Success {
 /** A request as the transport hands it over. */
 export interface Incoming {
   readonly id: string;
+  readonly caller: Caller;
   /** Wall time, epoch ms: the "now" of relative times. */
   readonly now: number;
   /** Aborts when the client is gone or the gateway stops. */
   readonly signal: AbortSignal;
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
+  /** The header as it came, for routes that judge credentials of their own. */
+  readonly authorization: string | undefined;
   /** Checks the content type and reads the body; called at most once, after the parameters were found good. */
   readBody(types: readonly string[]): Promise<{ readonly bytes: Uint8Array; readonly type: string }>;
 }
@@ -59,6 +68,10 @@ export interface RouteRequest<P, Q, B> {
   readonly params: P;
   readonly query: Q;
   readonly body: B;
+  /** Who asks. */
+  readonly caller: Caller;
+  /** The header as it came. */
+  readonly authorization: string | undefined;
   readonly now: number;
   readonly signal: AbortSignal;
   /** The question without `page` and `limit`: what a page token belongs to. */
@@ -73,6 +86,9 @@ interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, B, S extends z
   readonly summary: string;
   readonly description?: string;
   readonly isPublic?: boolean;
+  /** Left out: `read` for GET, `admin` for everything else. */
+  readonly scope?: RouteScope;
+  readonly forDevices?: boolean;
   readonly params: P;
   readonly query: Q;
   readonly body: BodySpec<B> | null;
@@ -107,6 +123,8 @@ export function route<P extends z.ZodObject, Q extends z.ZodObject, B, S extends
     summary: spec.summary,
     description: spec.description ?? '',
     isPublic: spec.isPublic ?? false,
+    scope: spec.scope ?? (spec.method === 'GET' ? 'read' : 'admin'),
+    forDevices: spec.forDevices ?? false,
     params: spec.params,
     query: spec.query,
     body,
@@ -120,7 +138,8 @@ export function route<P extends z.ZodObject, Q extends z.ZodObject, B, S extends
     async answer(incoming) {
       const params = parseParameters(spec.params, new URLSearchParams(incoming.params));
       const query = parseParameters(spec.query, incoming.query);
-      const request = { params, query, now: incoming.now, signal: incoming.signal, filters: filtersOf(incoming) };
+      const { caller, authorization, now, signal } = incoming;
+      const request = { params, query, caller, authorization, now, signal, filters: filtersOf(incoming) };
       const answer = await spec.handler({ ...request, body: await readWith(body, incoming) });
       const headers: Record<string, string> = spec.location ? { location: spec.location(answer) } : {};
       return { body: answer, headers };

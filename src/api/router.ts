@@ -1,5 +1,6 @@
 import { Router } from '@koa/router';
 import type { ParameterizedContext } from 'koa';
+import type { Caller } from '../domain/principal.ts';
 import type { Asset } from './ports.ts';
 import type { Route } from './route.ts';
 
@@ -13,6 +14,10 @@ export interface RequestState {
   query: URLSearchParams;
   /** The file of the dashboard that was asked for, where no route was. */
   asset: Asset | undefined;
+  /** Who asks, once that was judged. */
+  caller: Caller;
+  /** What a trusted proxy takes away in front of the path. */
+  prefix: string;
 }
 
 export type Context = ParameterizedContext<RequestState>;

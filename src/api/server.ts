@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { rawProblem } from './admission.ts';
+import { rawProblem, type Upgraded } from './admission.ts';
 import type { Api } from './app.ts';
 import { RequestRefused } from './problem.ts';
 
@@ -15,8 +16,17 @@ export interface HttpServerParts {
   readonly port: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** Takes over a connection for the live WebSocket, after access has been judged. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** PEM texts; with them HTTPS and WSS are spoken. */
+  readonly tls: { readonly cert: string; readonly key: string } | null;
+  /** The addresses below the base path at which WebSockets are spoken, and who speaks there. */
+  readonly upgrades: ReadonlyMap<string, Upgrade>;
+}
+
+export interface Upgrade {
+  /** Judged by Host and Origin alone, for the credentials come later in a protocol of its own. */
+  readonly isPublic: boolean;
+  /** Takes over a connection, after access has been judged. */
+  take(request: IncomingMessage, socket: Duplex, head: Buffer, upgraded: Upgraded): void;
 }
 
 /** Bounds on what a stranger may hold open, milliseconds and bytes. */
@@ -35,15 +45,16 @@ export class HttpServer {
 
   constructor(parts: HttpServerParts) {
     this.#parts = parts;
-    this.#server = createServer({
+    const options = {
       headersTimeout: headersTimeoutMs,
       requestTimeout: requestTimeoutMs,
       keepAliveTimeout: keepAliveTimeoutMs,
       maxHeaderSize: headerBytesMax,
       // Any other upgrade (h2c, for one) is an offer that may be ignored, RFC 9110 section 7.8.
-      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
-    });
-    this.#server.on('connection', (socket) => {
+      shouldUpgradeCallback: (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === 'websocket',
+    };
+    this.#server = parts.tls ? createTlsServer({ ...options, ...parts.tls }) : createServer(options);
+    this.#server.on(parts.tls ? 'secureConnection' : 'connection', (socket) => {
       this.#inFlight.set(socket, 0);
       socket.once('close', () => this.#inFlight.delete(socket));
     });
@@ -51,7 +62,7 @@ export class HttpServer {
     // The body reader says "continue", or refuses before the body is sent.
     this.#server.on('checkContinue', (request, response) => this.#handle(request, response));
     this.#server.on('checkExpectation', (request, response) => this.#handle(request, response));
-    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
     this.#server.on('clientError', (error, socket) => refuseBroken(error, socket));
   }
 
@@ -111,16 +122,19 @@ export class HttpServer {
     if (requests !== undefined) this.#inFlight.set(socket, requests + change);
   }
 
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const refusal = this.#parts.api.refuseUpgrade(request);
-    if (refusal === null) {
-      this.#inFlight.delete(socket);
-      this.#parts.upgrade(request, socket, head);
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    // A reset while it is judged, or while the refusal is on its way, is nobody's fault.
+    const onError = (): void => void socket.destroy();
+    socket.on('error', onError);
+    const verdict = await this.#parts.api.judgeUpgrade(request, this.#parts.upgrades);
+    if (!verdict.allowed) {
+      socket.end(verdict.answer, () => socket.destroy());
       return;
     }
-    // A reset while the refusal is on its way is nobody's fault.
-    socket.on('error', () => socket.destroy());
-    socket.end(refusal, () => socket.destroy());
+    if (socket.destroyed) return;
+    this.#inFlight.delete(socket);
+    socket.off('error', onError);
+    this.#parts.upgrades.get(verdict.path)?.take(request, socket, head, verdict.upgraded);
   }
 }
 

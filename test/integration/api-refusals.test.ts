@@ -27,6 +27,8 @@ const bodies: Readonly<Record<string, unknown>> = {
   postReadings: [{ device: 'a', metric: 'b', time: 1_790_000_000_000, value: 1 }],
   createRule: { name: 'Hot', metric: 'temperature', condition: { type: 'threshold', above: 8 } },
   updateRule: { name: 'Hotter' },
+  createKey: { name: 'Grafana', scopes: ['admin'] },
+  updateKey: { name: 'Grafana 12' },
   createWebhook: { url: 'https://example.org/hook' },
   updateWebhook: { description: 'ours' },
 };
@@ -44,7 +46,7 @@ beforeAll(async () => {
 afterAll(() => server.stop(1_000));
 afterEach(() => {
   strangers.failure = null;
-  strangers.verdict = { allowed: true };
+  strangers.verdict = { allowed: true, caller: { kind: 'open' } };
   strangers.logged.length = 0;
   facts.length = 0;
 });

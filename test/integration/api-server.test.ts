@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Asset, RequestFacts } from '../../src/api/ports.ts';
+import type { Asset, RequestFacts, Verdict } from '../../src/api/ports.ts';
 import type { HttpServer } from '../../src/api/server.ts';
 import { expectProblem } from '../support/api-problem.ts';
 import { startApi, Strangers } from '../support/api-strangers.ts';
@@ -153,13 +153,17 @@ describe('upgrades', () => {
     expect(facts).toEqual([
       {
         method: 'GET',
+        remoteAddress: '127.0.0.1',
         host: 'localhost',
+        scheme: null,
         origin: 'https://elsewhere.example',
         authorization: 'Bearer k',
         contentType: undefined,
         forwarded: true,
         isUpgrade: true,
         isPublic: false,
+        scope: 'read',
+        forDevices: false,
       },
     ]);
   });
@@ -193,9 +197,9 @@ describe('the dashboard', () => {
   test('and health are public to access, the rest and what does not exist are not', async () => {
     const seen: [string, boolean][] = [];
     let path = '';
-    const judge = ({ isPublic }: RequestFacts): { allowed: true } => {
+    const judge = ({ isPublic }: RequestFacts): Verdict => {
       seen.push([path, isPublic]);
-      return { allowed: true };
+      return { allowed: true, caller: { kind: 'open' } };
     };
     await start({ access: { judge } });
     for (path of ['/', '/healthz', '/readyz', '/metrics', '/openapi.json', '/api/v1/devices', '/none']) {
@@ -331,7 +335,8 @@ describe('stopping', () => {
       port,
       clock: strangers.clock,
       log: strangers.ports().log,
-      upgrade: () => {},
+      tls: null,
+      upgrades: new Map(),
     };
     await expect(new HttpServer(parts).start()).rejects.toMatchObject({ code: 'EADDRINUSE' });
   });
