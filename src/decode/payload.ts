@@ -1,8 +1,9 @@
-import { RejectedError } from '../base/errors.ts';
 import type { PayloadDialect } from '../domain/profile.ts';
 import { decodeBare } from './bare.ts';
 import { type Decoded, deviceMessage, type DialectMessage } from './decoded.ts';
+import { decodeInflux } from './influx.ts';
 import { decodeTelemetry } from './native.ts';
+import { decodeSenml } from './senml.ts';
 
 /** The metric of a bare value on a topic that names none. */
 const bareMetric = 'value';
@@ -19,8 +20,12 @@ export function decodePayload(dialect: PayloadDialect, device: string, message: 
         valuePointers: [''],
         truncated: 0,
       });
-    default:
-      throw new RejectedError('payload_invalid', `payloads cannot be read as ${dialect} here`);
+    case 'senml':
+      return decodeSenml(message.payload, { format: 'json', device, receivedAt: message.receivedAt });
+    case 'senml-cbor':
+      return decodeSenml(message.payload, { format: 'cbor', device, receivedAt: message.receivedAt });
+    case 'influx':
+      return decodeInflux(message.payload, { precision: 'ns', device, fallback: null });
   }
 }
 

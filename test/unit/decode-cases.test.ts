@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Decoded, DialectMessage } from '../../src/decode/decoded.ts';
 import { type InfluxPrecision, decodeInflux } from '../../src/decode/influx.ts';
 import { decodeSenml } from '../../src/decode/senml.ts';
+import { decodeMapped } from '../support/mapping-files.ts';
 import { type CaseDecoder, type CaseOptions, caseFolders, caseOutcome, loadCases } from '../support/decode-cases.ts';
 
 // Bytes in, readings out: every folder below test/decode-cases is decoded by the dialect that is named here. The
@@ -11,6 +12,7 @@ const dialects: Readonly<Record<string, () => CaseDecoder>> = {
   influx: () => influx,
   senml: () => senml('json'),
   'senml-cbor': () => senml('cbor'),
+  mapping: () => decodeMapped,
 };
 
 const precisions: readonly InfluxPrecision[] = ['ns', 'us', 'ms', 's', 'm', 'h'];

@@ -1,0 +1,86 @@
+import { RejectedError } from '../base/errors.ts';
+import type { Mapping } from '../domain/mapping.ts';
+import type { OutgoingMessage } from '../domain/outgoing-message.ts';
+import type { PayloadDialect } from '../domain/profile.ts';
+import { shown } from '../domain/topic.ts';
+import type { Decoded, Dialect, DialectMessage } from './decoded.ts';
+import { MappedTopics } from './mapped-topics.ts';
+import { decodePayload } from './payload.ts';
+
+/** So many topics are remembered with their dialect before the memory starts anew … */
+const rememberedMax = 10_000;
+/** … and none that is longer than this, so that a stranger cannot fill it. */
+const rememberedLengthMax = 256;
+
+/** Which dialect a message is written in, and what it says. Native topics are not asked about here. */
+export class Dialects {
+  readonly #dialects: readonly Dialect[];
+  #mappings: MappedTopics;
+  /** By topic; null for topics that belong to nobody. */
+  #remembered = new Map<string, Dialect | null>();
+
+  /** Mappings are asked before `dialects`, in their order: they are the user's own word. Throws `InvariantError` for a mapping with faults. */
+  constructor({
+    mappings,
+    dialects,
+  }: {
+    readonly mappings: readonly Mapping[];
+    readonly dialects: readonly Dialect[];
+  }) {
+    this.#dialects = dialects;
+    this.#mappings = new MappedTopics(mappings);
+  }
+
+  /** From the next message on these mappings hold. */
+  setMappings(mappings: readonly Mapping[]): void {
+    this.#mappings = new MappedTopics(mappings);
+    this.#remembered = new Map();
+  }
+
+  /** Whether any dialect understands messages on the topic; the others are relayed untouched. */
+  claims(topic: string): boolean {
+    return this.#of(topic) !== null;
+  }
+
+  /** Throws `RejectedError`, also `topic_invalid` for a topic that nobody claims. */
+  decode(message: DialectMessage): Decoded {
+    const dialect = this.#of(message.topic);
+    if (!dialect) {
+      throw new RejectedError('topic_invalid', `no dialect and no mapping understands "${shown(message.topic)}"`);
+    }
+    return dialect.decode(message);
+  }
+
+  /** A payload on `devices/{device}/telemetry` in the dialect of the device's profile. Throws `RejectedError`. */
+  decodePayload(dialect: PayloadDialect, device: string, message: DialectMessage): Decoded {
+    return decodePayload(dialect, device, message);
+  }
+
+  /** MQTT filters under which a device may publish because a mapping says that a whole topic level is its id. */
+  mappedFilters(device: string): readonly string[] {
+    return this.#mappings.filters(device);
+  }
+
+  /** Shows the dialects what the broker kept over a restart, before the first message. What cannot be read is passed over. */
+  prime(messages: Iterable<Pick<OutgoingMessage, 'topic' | 'payload'>>): void {
+    for (const message of messages) {
+      try {
+        this.#of(message.topic)?.prime?.(message);
+      } catch (error) {
+        // It was refused when it came, and lies in the quarantine.
+        if (!(error instanceof RejectedError)) throw error;
+      }
+    }
+  }
+
+  #of(topic: string): Dialect | null {
+    const known = this.#remembered.get(topic);
+    if (known !== undefined) return known;
+    const found = this.#mappings.find(topic) ?? this.#dialects.find((dialect) => dialect.claims(topic)) ?? null;
+    if (topic.length <= rememberedLengthMax) {
+      if (this.#remembered.size >= rememberedMax) this.#remembered = new Map();
+      this.#remembered.set(topic, found);
+    }
+    return found;
+  }
+}
