@@ -1,4 +1,5 @@
 import { type Fault, InvariantError, RejectedError, TransientError } from '../base/errors.ts';
+import type { ErrorCode } from '../contract/error-codes.ts';
 import type { DeviceMessage } from '../decode/decoded.ts';
 import type { Message, Receipt } from '../domain/message.ts';
 import type { OutgoingMessage } from '../domain/outgoing-message.ts';

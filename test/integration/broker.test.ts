@@ -9,7 +9,7 @@ import {
   type BrokerOptions,
   type BrokerParts,
   EmbeddedBroker,
-  type MessageSink,
+  type BrokerSink,
 } from '../../src/ingest/embedded/broker.ts';
 import { RedeliveryBook } from '../../src/ingest/redelivery.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -33,9 +33,10 @@ afterEach(async () => {
 });
 
 /** Takes messages, and keeps their receipts while it is told to. */
-class Sink implements MessageSink {
+class Sink implements BrokerSink {
   readonly messages: Message[] = [];
   readonly held: Receipt[] = [];
+  readonly refusals: string[] = [];
   holding = false;
   redeliveries = 0;
   #changed = Promise.withResolvers<void>();
@@ -49,6 +50,11 @@ class Sink implements MessageSink {
 
   redelivered(): void {
     this.redeliveries++;
+    this.#change();
+  }
+
+  refused(code: string): void {
+    this.refusals.push(code);
     this.#change();
   }
 
@@ -80,7 +86,10 @@ interface Setup {
   readonly port: number;
 }
 
-async function start(options: Partial<BrokerOptions> = {}, parts: Partial<BrokerParts> = {}): Promise<Setup> {
+async function start(
+  options: Partial<BrokerOptions> = {},
+  parts: Partial<Omit<BrokerParts, 'sink'>> = {},
+): Promise<Setup> {
   const sink = new Sink();
   const clock = new FakeClock();
   const warnings: string[] = [];
@@ -362,12 +371,13 @@ describe('reserved topics', () => {
     expect(broker.counts().refusedSubscriptions).toBe(2);
   });
 
-  it('end the connection of whoever publishes to them', async () => {
-    const { sink, port } = await start();
+  it('are acknowledged and dropped when somebody publishes to them, counted, and logged', async () => {
+    const { broker, sink, warnings, port } = await start();
     const client = await open(port, 'a');
     client.send(publishPacket('$SYS/broker/new/clients', 'a', { qos: 1, id: 1 }));
-    await client.closed;
-    expect([client.packets, sink.messages]).toEqual([[], []]);
+    expect(idOf(await client.next())).toBe(1);
+    expect([sink.messages, sink.refusals, broker.counts().refusedPublishes]).toEqual([[], ['device_forbidden'], 1]);
+    expect(warnings).toEqual(['a message was refused: acknowledged and dropped']);
   });
 });
 
@@ -450,8 +460,10 @@ describe('storage that is not available', () => {
     broker.storageChanged(false);
     const refused = await WireClient.dial(port);
     refused.send(connectPacket('a'));
+    // CONNACK 3: server unavailable.
+    expect((await refused.next()).body[1]).toBe(3);
     await refused.closed;
-    expect([refused.packets, broker.counts().refusedConnects]).toEqual([[], 1]);
+    expect(broker.counts().refusedConnectsByReason).toEqual({ storage: 1 });
     clock.advance(30_000);
     broker.storageChanged(true);
     const early = await WireClient.dial(port);
@@ -483,7 +495,14 @@ describe('a will', () => {
     vanishing.end();
     await sink.until(() => sink.messages.length > 0);
     expect(sink.messages).toEqual([
-      { topic: 'devices/b/status', payload: Buffer.from('offline'), qos: 1, client: 'vanishing', identity: null },
+      {
+        topic: 'devices/b/status',
+        payload: Buffer.from('offline'),
+        qos: 1,
+        client: 'vanishing',
+        sender: { device: null, forOthers: true },
+        identity: null,
+      },
     ]);
     expect((await watcher.next()).body.toString()).toContain('offline');
   });
@@ -542,6 +561,8 @@ describe('who may connect', () => {
     const { port } = await start();
     const client = await WireClient.dial(port);
     client.send(connectPacket('x'.repeat(257)));
+    // CONNACK 2: identifier rejected.
+    expect((await client.next()).body[1]).toBe(2);
     await client.closed;
     expect(client.packets).toEqual([]);
   });

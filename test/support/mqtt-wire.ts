@@ -46,20 +46,31 @@ function uint16(value: number): Buffer {
   return Buffer.from([value >> 8, value & 0xff]);
 }
 
-export function connectPacket(
-  clientId: string,
-  {
-    clean = true,
-    level = 4,
-    will,
-  }: { clean?: boolean; level?: 3 | 4 | 5; will?: { topic: string; payload: string; qos: 0 | 1 | 2 } } = {},
-): Buffer {
-  const flags = (clean ? 0x02 : 0) | (will ? 0x04 | (will.qos << 3) : 0);
+export interface ConnectOptions {
+  readonly clean?: boolean;
+  /** 3 is MQTT 3.1, 4 is 3.1.1. */
+  readonly level?: number;
+  readonly will?: { topic: string; payload: string; qos: 0 | 1 | 2; retain?: boolean };
+  readonly username?: string;
+  readonly password?: string;
+  /** Seconds; 0 is none. */
+  readonly keepalive?: number;
+}
+
+export function connectPacket(clientId: string, options: ConnectOptions = {}): Buffer {
+  const { clean = true, level = 4, will, username, password, keepalive = 0 } = options;
+  const flags =
+    (clean ? 0x02 : 0) |
+    (will ? 0x04 | (will.qos << 3) | (will.retain ? 0x20 : 0) : 0) |
+    (password === undefined ? 0 : 0x40) |
+    (username === undefined ? 0 : 0x80);
   // MQTT 5 has properties, none here, after the keep-alive.
   const properties = level === 5 ? Buffer.from([0]) : Buffer.alloc(0);
   const willParts = will ? [text(will.topic), text(will.payload)] : [];
+  const credentials = [username, password].filter((part) => part !== undefined).map(text);
   const name = level === 3 ? 'MQIsdp' : 'MQTT';
-  return packet(0x10, text(name), Buffer.from([level, flags]), uint16(0), properties, text(clientId), ...willParts);
+  const head = [text(name), Buffer.from([level, flags]), uint16(keepalive), properties];
+  return packet(0x10, ...head, text(clientId), ...willParts, ...credentials);
 }
 
 export function publishPacket(
@@ -86,6 +97,13 @@ export function pubrelPacket(id: number): Buffer {
 
 export const pingPacket = Buffer.from([0xc0, 0]);
 export const disconnectPacket = Buffer.from([0xe0, 0]);
+
+/** The topic and payload of a PUBLISH. */
+export function publishOf({ flags, body }: WirePacket): { topic: string; payload: string; retain: boolean } {
+  const end = 2 + body.readUInt16BE(0);
+  const payload = body.subarray((flags & 0x06) === 0 ? end : end + 2);
+  return { topic: body.subarray(2, end).toString(), payload: payload.toString(), retain: (flags & 1) === 1 };
+}
 
 /** The packet id of a PUBACK, PUBREC, PUBCOMP or SUBACK. */
 export function idOf({ body }: WirePacket): number {

@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { Clock } from '../../base/clock.ts';
 import { ExpressLane, type ExpressPublish } from './express-lane.ts';
@@ -7,6 +6,14 @@ import type { SubscribedTopics } from './express-lane-topics.ts';
 import type { Receipt } from '../../domain/message.ts';
 import { PacketOrder } from './express-lane-order.ts';
 import type { PacketRoute, PacketScanner } from './packet-scanner.ts';
+
+/** What bytes come and go over: a TCP or TLS socket, or a WebSocket made to look like one. */
+export type ByteStream = Duplex & { setNoDelay(on?: boolean): unknown; readonly remoteAddress?: string | undefined };
+
+/** Why a connection is not read: the in-flight window is full, or its device is above its rate. */
+export type HoldReason = 'window' | 'rate';
+
+const holdBits: Readonly<Record<HoldReason, number>> = { window: 1, rate: 2 };
 
 /** Longest that one write makes the broker wait for the other side to read. */
 const paceMs = 50;
@@ -28,7 +35,7 @@ const hardFactor = 16;
 export class GuardedConnection extends Duplex {
   /** The acknowledgements that are owed to the client. */
   readonly answers: AnswersInOrder;
-  readonly #socket: Socket;
+  readonly #socket: ByteStream;
   readonly #scanner: PacketScanner;
   readonly #clock: Clock;
   readonly #backlogMax: number;
@@ -41,13 +48,14 @@ export class GuardedConnection extends Duplex {
     pass: (bytes) => this.#pass(bytes),
   };
   #lane: ExpressLane | undefined;
-  #held = false;
+  /** One bit a reason. */
+  #holds = 0;
   #wanted = false;
   #heardAt: number;
   /** Silence after which the client is taken for gone, ms. */
   #silenceMax = Number.POSITIVE_INFINITY;
 
-  constructor(socket: Socket, parts: { scanner: PacketScanner; clock: Clock; backlogMax: number }) {
+  constructor(socket: ByteStream, parts: { scanner: PacketScanner; clock: Clock; backlogMax: number }) {
     super({ readableHighWaterMark: 32_768, writableHighWaterMark: 65_536, allowHalfOpen: false });
     this.#socket = socket;
     this.#scanner = parts.scanner;
@@ -76,11 +84,12 @@ export class GuardedConnection extends Duplex {
     return this.writableLength + this.#socket.writableLength;
   }
 
-  /** Stops (or lets on) reading from the socket, whatever the broker asks for. */
-  hold(held: boolean): void {
+  /** Stops reading from the socket, whatever the broker asks for, until no reason is left. */
+  hold(reason: HoldReason, held: boolean): void {
     if (this.#held && !held) this.#heardAt = this.#clock.monotonic();
-    this.#held = held;
-    if (held) this.#socket.pause();
+    if (held) this.#holds |= holdBits[reason];
+    else this.#holds &= ~holdBits[reason];
+    if (this.#held) this.#socket.pause();
     else if (this.#wanted) this.#socket.resume();
   }
 
@@ -108,6 +117,10 @@ export class GuardedConnection extends Duplex {
   /** Whether the client has been silent for too long. A client that is not listened to cannot be blamed for it. */
   isSilent(now: number): boolean {
     return now - this.#heardAt > this.#silenceMax && !this.#held;
+  }
+
+  get #held(): boolean {
+    return this.#holds !== 0;
   }
 
   override _read(): void {

@@ -62,8 +62,9 @@ export class Relay extends Aedes {
   #keep(clientId: string, subscriptions: readonly Subscription[]): void {
     const kept = this.#lasting.get(clientId) ?? new Set();
     this.#lasting.set(clientId, kept);
-    for (const { topic } of subscriptions) {
-      if (kept.has(topic)) continue;
+    for (const { topic, qos } of subscriptions) {
+      // 128 is a refusal (MQTT 3.1.1 section 3.9.3).
+      if (qos > 2 || kept.has(topic)) continue;
       kept.add(topic);
       this.#filters.add(topic);
     }
