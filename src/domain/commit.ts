@@ -31,7 +31,7 @@ export interface Commit {
   readonly quarantineRemoved: readonly number[];
   readonly tokens: readonly TokenChange[];
   readonly sessions: readonly SessionChange[];
-  /** Commands as they are now; one with a known id replaces it. */
+  /** Commands as they are now, in order; one with a known id replaces it, unless that is in a final state. */
   readonly commands: readonly Command[];
   /**
    * Devices that are forgotten: their row and tokens. Readings and series stay, and the next reading brings the device

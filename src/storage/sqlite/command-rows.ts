@@ -11,13 +11,15 @@ export class CommandRows {
     this.#statements = new Statements(database);
   }
 
+  /** A command that is final stays as it is. */
   write(command: Command): void {
     this.#statements
       .get(
         `INSERT INTO command (id, device, state, created_at, expires_at, sent_at, settled_at, name, params, result)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, sent_at = excluded.sent_at,
-           settled_at = excluded.settled_at, result = excluded.result, expires_at = excluded.expires_at`,
+           settled_at = excluded.settled_at, result = excluded.result
+         WHERE settled_at IS NULL`,
       )
       .run(
         command.id,

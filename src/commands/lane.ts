@@ -1,0 +1,90 @@
+import { messageOf } from '../base/errors.ts';
+import { type Command, isFinal } from '../domain/command.ts';
+import type { CommandPorts } from './ports.ts';
+
+/**
+ * The open commands of one device, in order of creation, and the one who hands them over: one after the other, so that
+ * they reach the device in that order. Whom nobody takes waits until the device is there again.
+ */
+export class Lane {
+  readonly device: string;
+  readonly #ports: CommandPorts;
+  readonly #published: (command: Command) => void;
+  readonly #open = new Map<string, Command>();
+  /** Ids that are to be handed over, or handed over again. */
+  readonly #due = new Set<string>();
+  #isSending = false;
+  /** Counts how often the device came, so that a "nobody there" of before is not taken for one of now. */
+  #arrivals = 0;
+
+  constructor(device: string, ports: CommandPorts, published: (command: Command) => void) {
+    this.device = device;
+    this.#ports = ports;
+    this.#published = published;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  commands(): Iterable<Command> {
+    return this.#open.values();
+  }
+
+  /** A command as it is committed now; a new one is handed over. */
+  apply(command: Command): void {
+    if (isFinal(command.state)) {
+      this.#open.delete(command.id);
+      this.#due.delete(command.id);
+      return;
+    }
+    const isNew = !this.#open.has(command.id);
+    this.#open.set(command.id, command);
+    if (isNew) this.#plan([command.id]);
+  }
+
+  /** The device is there: what it has not answered is handed over, again where it was before. */
+  arrived(): void {
+    this.#arrivals++;
+    this.#plan(this.#open.keys());
+  }
+
+  #plan(ids: Iterable<string>): void {
+    for (const id of ids) this.#due.add(id);
+    if (this.#isSending || this.#due.size === 0) return;
+    this.#isSending = true;
+    this.#send()
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => {
+        this.#isSending = false;
+        // What came to be due after the last look.
+        this.#plan([]);
+      });
+  }
+
+  async #send(): Promise<void> {
+    for (let next = this.#next(); next; next = this.#next()) {
+      this.#due.delete(next.id);
+      const { expiresAt } = next;
+      if (expiresAt <= this.#ports.now()) continue;
+      const arrivals = this.#arrivals;
+      if (await this.#ports.publish(next)) this.#published(next);
+      else if (arrivals === this.#arrivals) this.#due.clear();
+    }
+  }
+
+  /** The oldest that is due: one that came to be due again while others were sent is not sent out of its turn. */
+  #next(): Command | undefined {
+    if (this.#due.size === 0) return undefined;
+    for (const command of this.#open.values()) if (this.#due.has(command.id)) return command;
+    return undefined;
+  }
+
+  #failed(error: unknown): void {
+    this.#due.clear();
+    this.#ports.log.warn(
+      { device: this.device, error: messageOf(error) },
+      'a command was not handed over; it is tried again when its device comes back',
+    );
+  }
+}
