@@ -1,6 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { checkConfig, printConfig } from './config.ts';
+import type { CreateFlags, ListFlags } from './devices.ts';
 import { explain } from './explain.ts';
+import type { ClientFlags } from './gateway-client.ts';
 import type { GatewayFlags } from './gateway-flags.ts';
 import { version } from './version.ts';
 
@@ -41,6 +43,8 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
     .option('--config <file>', 'configuration file')
     .action(async (name: string, flags: GatewayFlags) => (await import('./keys.ts')).createKey(name, flags));
 
+  addDeviceCommands(program.command('devices').description('devices of a running gateway, over REST'));
+
   const config = program.command('config').description('the configuration as the gateway would read it');
   withGatewayFlags(config.command('check')).description('say what is wrong, all at once').action(checkConfig);
   withGatewayFlags(config.command('print')).description('print every option, secrets as ***').action(printConfig);
@@ -51,6 +55,66 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
     console.error(explain(error));
     process.exitCode = 1;
   }
+}
+
+function addDeviceCommands(devices: Command): void {
+  withClientFlags(devices.command('create'))
+    .description('register a device and show its token, once')
+    .argument('<id>')
+    .option('--name <name>', 'for people')
+    .option('--profile <id>', 'what it has in common with others of its make')
+    .option('--tag <key:value>', 'may be repeated', collectText, [])
+    .option('--time-zone <name>', 'for example Europe/Berlin')
+    .option('--no-token', 'register only')
+    .action(async (id: string, flags: CreateFlags) => (await loadDevices()).createDevice(id, flags));
+  withClientFlags(devices.command('list'))
+    .description('one device a line: id, state, approval, profile, last heard of, name')
+    .option('--device <glob>', 'filter on the id', '*')
+    .option('--approval <approval>', 'approved, pending or blocked')
+    .option('--state <state>', 'online, offline or unknown')
+    .option('--profile <id>', 'of this profile')
+    .option('--tag <key:value>', 'with this tag')
+    .action(async (flags: ListFlags) => (await loadDevices()).listDevices(flags));
+  withClientFlags(devices.command('approve'))
+    .description('let devices in; a glob stands for those that wait')
+    .argument('<ids...>')
+    .action(async (ids: readonly string[], flags: ClientFlags) => (await loadDevices()).approveDevices(ids, flags));
+  withClientFlags(devices.command('block'))
+    .description('turn a device away')
+    .argument('<id>')
+    .action(async (id: string, flags: ClientFlags) => (await loadDevices()).blockDevice(id, flags));
+  withClientFlags(devices.command('rotate'))
+    .description('give a device a new token and show it, once')
+    .argument('<id>')
+    .option('--overlap <duration>', 'how long older tokens still work, for example 1h; left out, they end at once')
+    .action(async (id: string, flags: ClientFlags & { overlap?: string }) =>
+      (await loadDevices()).rotateToken(id, flags),
+    );
+  withClientFlags(devices.command('delete'))
+    .description('forget a device; its readings stay')
+    .argument('<id>')
+    .action(async (id: string, flags: ClientFlags) => (await loadDevices()).deleteDevice(id, flags));
+  withClientFlags(devices.command('import'))
+    .description('register the devices of a CSV file (id,name,profile,timeZone,approval,tags,tag:NAME)')
+    .argument('<file>')
+    .option('--no-token', 'register only; otherwise "id,token" of each goes to standard output')
+    .action(async (file: string, flags: ClientFlags & { token: boolean }) =>
+      (await loadDevices()).importDevices(file, flags),
+    );
+}
+
+function loadDevices(): Promise<typeof import('./devices.ts')> {
+  return import('./devices.ts');
+}
+
+function withClientFlags(command: Command): Command {
+  return command
+    .option('--url <url>', 'where the gateway is', 'http://127.0.0.1:8080')
+    .option('--key <key>', 'an API key; PULSEGATE_KEY is better, since others can see arguments');
+}
+
+function collectText(text: string, before: readonly string[]): readonly string[] {
+  return [...before, text];
 }
 
 function withGatewayFlags(command: Command): Command {

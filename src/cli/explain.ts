@@ -20,6 +20,8 @@ const expected = new Set([
   'DataLockedError',
   'BindRefusedError',
   'RejectedError',
+  'GatewayAnswerError',
+  'ImportFileError',
 ]);
 
 /** The fields of a system error, as text; empty where it has none. */
