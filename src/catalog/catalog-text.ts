@@ -6,10 +6,11 @@ import { Time } from '../contract/rest.ts';
 import { RuleDraft } from '../contract/rule.ts';
 import { WebhookDraft } from '../contract/webhook.ts';
 import type { Mapping } from '../domain/mapping.ts';
+import { mappingFaults } from '../domain/mapping-faults.ts';
 import type { Profile } from '../domain/profile.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Webhook } from '../domain/webhook.ts';
-import { mappingFaults } from './mapping-faults.ts';
+
 import { ruleFaults } from './rule-faults.ts';
 import { readVersioned } from './schema-faults.ts';
 import { webhookFaults } from './webhook-faults.ts';

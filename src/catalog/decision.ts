@@ -5,10 +5,11 @@ import type { WebhookDraft, WebhookPatch } from '../contract/webhook.ts';
 import type { MappingPatch } from '../contract/mapping.ts';
 import type { ProfileDraft, ProfilePatch } from '../contract/profile.ts';
 import type { Mapping } from '../domain/mapping.ts';
+import { mappingFaults } from '../domain/mapping-faults.ts';
 import type { Profile } from '../domain/profile.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Webhook } from '../domain/webhook.ts';
-import { mappingFaults } from './mapping-faults.ts';
+
 import { ruleFaults } from './rule-faults.ts';
 import { webhookFaults } from './webhook-faults.ts';
 

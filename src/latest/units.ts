@@ -57,5 +57,5 @@ export class Units {
 
 /** What `shelly-{channel}` may become. */
 function globOf(template: string): Glob {
-  return compileGlob(template.replaceAll(/\{[^{}]*\}/g, '*'));
+  return compileGlob(template.replaceAll(/\{[^{}]*\}/g, '*').replaceAll('/', '.'));
 }
