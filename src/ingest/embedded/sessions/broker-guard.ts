@@ -1,4 +1,4 @@
-import type { StoreClient, StoredPacket, StoredSubscription } from './packet.ts';
+import type { ArrivingPacket, StoreClient, StoredPacket, StoredSubscription, WillPacket } from './packet.ts';
 
 type Forward = (client: StoreClient, packet: StoredPacket) => unknown;
 type Grant = (
@@ -7,16 +7,23 @@ type Grant = (
   done: (error: Error | null, granted?: StoredSubscription | null) => void,
 ) => void;
 
+type Enter = (client: StoreClient | null, packet: ArrivingPacket, done: (error?: Error | null) => void) => void;
+
 /** aedes as the store needs it; the exam of its own persistences passes a broker without events and decisions. */
 export interface StoreBroker {
   readonly id: string;
   on?(event: 'client' | 'clientDisconnect', listener: (client: StoreClient) => void): unknown;
+  emit?(event: 'subscribe' | 'unsubscribe', subscriptions: readonly unknown[], client: StoreClient): unknown;
+  publish?(packet: WillPacket, done: (error?: Error | null) => void): void;
+  authorizePublish?: Enter;
   authorizeForward?: Forward;
   authorizeSubscribe?: Grant;
 }
 
 /** What the store has to say in the broker's decisions. */
-export interface ForwardGuard {
+export interface Guard {
+  /** A message is about to be judged. */
+  arriving(client: StoreClient | null, packet: ArrivingPacket): void;
   /** Whether a message stays in its queue for now. */
   holds(client: StoreClient, packet: StoredPacket): boolean;
   /** The broker refused to forward it. */
@@ -27,10 +34,15 @@ export interface ForwardGuard {
 }
 
 /** Puts the store in front of the broker's decisions: aedes asks them at the only moments where it can be held back. */
-export function guardDecisions(broker: StoreBroker, guard: ForwardGuard): void {
+export function guardDecisions(broker: StoreBroker, guard: Guard): void {
   const forward = broker.authorizeForward;
   const grant = broker.authorizeSubscribe;
-  if (!forward || !grant) return;
+  const enter = broker.authorizePublish;
+  if (!forward || !grant || !enter) return;
+  broker.authorizePublish = (client, packet, done) => {
+    guard.arriving(client, packet);
+    enter.call(broker, client, packet, done);
+  };
   broker.authorizeForward = (client, packet) => {
     if (guard.holds(client, packet)) return null;
     const verdict = forward.call(broker, client, packet);

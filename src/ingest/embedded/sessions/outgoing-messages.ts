@@ -1,5 +1,5 @@
 import { originOf, type Owed } from './outgoing-queue.ts';
-import type { StoredPacket, StoredRelease } from './packet.ts';
+import type { ArrivingPacket, StoredPacket, StoredRelease } from './packet.ts';
 import { bytesOf, packetBytes } from './packet.ts';
 import type { Session } from './session.ts';
 import { encodeQueued, type QueuedFacts } from './session-codec.ts';
@@ -12,6 +12,8 @@ export interface QueueLimits {
   readonly queueMessagesMax: number;
   readonly queueBytesMax: number;
 }
+
+type NumberedPacket = ArrivingPacket & Pick<StoredPacket, 'brokerId' | 'brokerCounter'>;
 
 /** Messages of one session that may be under way to its client at once. */
 const windowMax = 50;
@@ -51,7 +53,7 @@ export class OutgoingMessages {
   }
 
   /** A copy for one session, numbered. `payload` is shared by all of them. */
-  make(packet: Omit<StoredPacket, 'dup'>, payload: Buffer | string, qos: number, seq = ++this.#seq): Owed {
+  make(packet: NumberedPacket, payload: Buffer | string, qos: number, seq = ++this.#seq): Owed {
     const { brokerId, brokerCounter, topic } = packet;
     const copy: StoredPacket = {
       cmd: 'publish',

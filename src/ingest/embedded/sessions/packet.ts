@@ -12,6 +12,15 @@ export interface StoredPacket {
   messageId?: number | undefined;
 }
 
+/** A message as the broker read it, not numbered yet; the broker may change where it goes while it judges. */
+export interface ArrivingPacket {
+  readonly topic: string;
+  readonly payload: Buffer | string;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly messageId?: number | undefined;
+}
+
 /** The end of an exchange of QoS 2 (MQTT 3.1.1 section 3.6), which takes the place of its message in the queue. */
 export interface StoredRelease {
   cmd: string;

@@ -3,19 +3,21 @@ import type { Clock } from '../../../base/clock.ts';
 import { messageOf } from '../../../base/errors.ts';
 import type { Log } from '../../../base/log.ts';
 import type { SessionRow } from '../../../domain/session-row.ts';
-import { type ForwardGuard, guardDecisions, type StoreBroker } from './broker-guard.ts';
+import { type Guard, guardDecisions, type StoreBroker } from './broker-guard.ts';
 import { IncomingIds } from './incoming-ids.ts';
 import { OutgoingMessages, type QueueLimits } from './outgoing-messages.ts';
 import type { Owed } from './outgoing-queue.ts';
 import { bytesOf, ownPayload } from './packet.ts';
-import type { StoreClient, StoredPacket, StoredRelease, StoredSubscription, WillPacket } from './packet.ts';
+import type { ArrivingPacket, StoreClient, StoredPacket } from './packet.ts';
+import type { StoredRelease, StoredSubscription, WillPacket } from './packet.ts';
 import { type RetainedLimits, RetainedMessages } from './retained-messages.ts';
 import { decodeQueued, decodeRetained, decodeSession, decodeSubscription, decodeWill } from './session-codec.ts';
 import { encodeRetained, encodeSubscription } from './session-codec.ts';
 import { SessionJournal, type WriteSessions } from './session-journal.ts';
 import { SessionTable, type TableLimits } from './session-table.ts';
 import { SubscriptionTree } from './subscription-tree.ts';
-import { type OrphanWill, Wills } from './wills.ts';
+import { OrphanWills } from './orphan-wills.ts';
+import { Wills } from './wills.ts';
 
 export type SessionLimits = QueueLimits & RetainedLimits & TableLimits;
 
@@ -70,7 +72,7 @@ const emptySession: StoredSubscription = { topic: '$session', qos: 0 };
  * The persistence of aedes (the interface of aedes-persistence 11): memory for reading, the engine for keeping. See the
  * README of this folder for what is on disk when.
  */
-export class SessionStore implements ForwardGuard {
+export class SessionStore implements Guard {
   readonly #parts: SessionParts;
   readonly #journal: SessionJournal;
   readonly #table: SessionTable;
@@ -79,6 +81,8 @@ export class SessionStore implements ForwardGuard {
   readonly #retained: RetainedMessages;
   readonly #incoming: IncomingIds;
   readonly #wills: Wills;
+  readonly #orphans: OrphanWills;
+  readonly #arriving = new WeakMap<object, { readonly client: StoreClient | null; readonly packet: ArrivingPacket }>();
   readonly #prepared = new WeakMap<object, Preparation>();
   readonly #refusedSubscriptions = new WeakSet<object>();
   #broker: StoreBroker | undefined;
@@ -94,6 +98,7 @@ export class SessionStore implements ForwardGuard {
     this.#retained = new RetainedMessages(limits);
     this.#incoming = new IncomingIds(this.#journal);
     this.#wills = new Wills(this.#journal, () => this.#broker?.id ?? '');
+    this.#orphans = new OrphanWills(this.#wills, parts);
     this.#table = new SessionTable(limits, {
       clock: parts.clock,
       journal: this.#journal,
@@ -115,6 +120,15 @@ export class SessionStore implements ForwardGuard {
     broker.on('client', (client) => this.#attach(client));
     broker.on('clientDisconnect', (client) => this.#detach(client));
     guardDecisions(broker, this);
+    // The broker forwards only what somebody asked for: it hears of those that are away as of everybody else.
+    for (const [id, filters] of this.#table.filters()) {
+      const subscriptions = filters.map((topic) => ({ topic, qos: 0 }));
+      broker.emit?.('subscribe', subscriptions, { id, clean: false, closed: true });
+    }
+    this.#table.listener = (id, filters) => {
+      broker.emit?.('unsubscribe', filters, { id, clean: false, closed: true });
+    };
+    this.#orphans.publishSoon(broker);
   }
 
   get broker(): StoreBroker | undefined {
@@ -141,7 +155,7 @@ export class SessionStore implements ForwardGuard {
   // What the broker asks and says.
 
   /** Whether a session may be opened for the client, see `SessionTable.hasRoomFor`. */
-  hasRoomFor(clientId: string): boolean {
+  mayOpen(clientId: string): boolean {
     return this.#table.hasRoomFor(clientId);
   }
 
@@ -160,27 +174,20 @@ export class SessionStore implements ForwardGuard {
     return this.#tree.matching(topic).length > 0;
   }
 
-  /** What every session is subscribed to, with any QoS. */
-  filters(): Generator<readonly [clientId: string, filter: string]> {
-    return this.#table.filters();
-  }
-
-  /** Tells of every session that ends, by itself or by a clean one, with the filters it had. */
-  onForgotten(listener: (clientId: string, filters: readonly string[]) => void): void {
-    this.#table.listener = listener;
-  }
-
   /** Ends a session, for example because its device is gone; what it was owed goes with it. */
   forget(clientId: string): void {
     this.#table.forget(clientId);
   }
 
   /**
-   * Writes ahead what the message leaves behind once it is accepted: what sessions are owed, the retained message, the id
-   * of QoS 2. Null when that is nothing. `packet` is the very one that aedes goes on to publish.
+   * Writes ahead what a message leaves behind once it is accepted: what sessions are owed, the retained message, the id
+   * of QoS 2. Null when that is nothing. `payload` is the very one of a packet that aedes just asked about.
    */
-  prepare(packet: Omit<StoredPacket, 'dup'>, sender: StoreClient | null): Prepared | null {
-    if (typeof packet.payload === 'string') return null;
+  prepare(payload: Uint8Array): Prepared | null {
+    const arrived = this.#arriving.get(payload);
+    if (!arrived) return null;
+    this.#arriving.delete(payload);
+    const { packet, client: sender } = arrived;
     const rows = new Map<string, Owed>();
     const shared = packet.qos > 0 || packet.retain ? ownPayload(packet.payload) : packet.payload;
     for (const [clientId, qos] of packet.qos > 0 ? bestQos(this.#tree.matching(packet.topic)) : []) {
@@ -193,10 +200,10 @@ export class SessionStore implements ForwardGuard {
     const keepsRetained = packet.retain && this.#retained.fits(packet);
     if (keepsRetained) this.#putRetained(packet.topic, packet.qos, shared);
     const id = packet.messageId ?? 0;
-    const keepsId = packet.qos === 2 && sender?.clean === false && !this.#incoming.has(sender.id, id);
+    const keepsId = packet.qos === 2 && id > 0 && sender?.clean === false && !this.#incoming.has(sender.id, id);
     if (keepsId) this.#incoming.write(sender.id, id);
     if (rows.size === 0 && !keepsRetained && !keepsId) return null;
-    this.#prepared.set(packet.payload, { rows, hasId: keepsId });
+    this.#prepared.set(payload, { rows, hasId: keepsId });
     return {
       written: this.#journal.written(),
       abandon: () => {
@@ -208,25 +215,22 @@ export class SessionStore implements ForwardGuard {
     };
   }
 
-  /** Wills of clients that were connected when the gateway was killed; each is to be published, and then forgotten. */
-  orphanWills(): readonly OrphanWill[] {
-    return this.#wills.orphans();
-  }
-
-  /** The will was published, or may not be. */
-  forgetWill(clientId: string): void {
-    this.#wills.delete({ id: clientId });
-  }
-
   /** Resolves once everything that is known is on disk, or could not be written. */
   async stop(): Promise<void> {
     this.#table.stop();
+    this.#orphans.stop();
     await this.#journal.written().catch((error: unknown) => {
       this.#parts.log.error({ error: messageOf(error) }, 'MQTT sessions could not be written at the end');
     });
   }
 
-  // Whom a message may reach, asked before and after the broker decides.
+  // What the broker is about to decide, and has decided.
+
+  arriving(client: StoreClient | null, packet: ArrivingPacket): void {
+    if (typeof packet.payload === 'object' && (packet.qos > 0 || packet.retain)) {
+      this.#arriving.set(packet.payload, { client, packet });
+    }
+  }
 
   holds(client: StoreClient, packet: StoredPacket): boolean {
     const session = this.#sessionWith(client);
@@ -311,7 +315,7 @@ export class SessionStore implements ForwardGuard {
     return before.subscriptions.size > 0 ? [...before.subscriptions.values()] : [emptySession];
   }
 
-  async subscriptionsByTopic(topic: string): Promise<StoredSubscription[]> {
+  async subscriptionsByTopic(topic: string): Promise<(StoredSubscription & { readonly clientId: string })[]> {
     return this.#tree.matching(topic);
   }
 
@@ -321,11 +325,11 @@ export class SessionStore implements ForwardGuard {
   }
 
   async countOffline(): Promise<{ subsCount: number; clientsCount: number }> {
-    return { subsCount: this.#tree.size, clientsCount: new Set([...this.filters()].map(([client]) => client)).size };
+    return { subsCount: this.#tree.size, clientsCount: [...this.#table.filters()].length };
   }
 
   getClientList(filter: string): Readable {
-    return Readable.from([...this.filters()].flatMap(([client, has]) => (has === filter ? [client] : [])));
+    return Readable.from([...this.#table.filters()].flatMap(([id, filters]) => (filters.includes(filter) ? [id] : [])));
   }
 
   // What sessions are owed.
@@ -409,7 +413,9 @@ export class SessionStore implements ForwardGuard {
     return this.#wills.delete(client);
   }
 
+  /** Asked every few minutes for the wills of brokers that are gone; ours were published at the start. */
   streamWill(brokers: Readonly<Record<string, unknown>> = {}): Readable {
+    if (this.#isTracking) return Readable.from([]);
     return Readable.from(this.#wills.of(brokers));
   }
 

@@ -59,9 +59,10 @@ export class SessionTable {
     return session;
   }
 
-  *filters(): Generator<readonly [clientId: string, filter: string]> {
-    for (const session of this.#sessions.values()) {
-      for (const filter of session.subscriptions.keys()) yield [session.id, filter];
+  /** What each session is subscribed to, with any QoS; those without subscriptions are left out. */
+  *filters(): Generator<readonly [clientId: string, filters: readonly string[]]> {
+    for (const { id, subscriptions } of this.#sessions.values()) {
+      if (subscriptions.size > 0) yield [id, [...subscriptions.keys()]];
     }
   }
 

@@ -6,8 +6,6 @@ import type { SessionJournal } from './session-journal.ts';
 /** The will of a client that was connected when the gateway stopped without saying goodbye. */
 export interface OrphanWill {
   readonly clientId: string;
-  /** What `claim` said of the client when it connected. */
-  readonly owner: string;
   readonly packet: WillPacket;
 }
 
@@ -39,8 +37,8 @@ export class Wills {
   }
 
   orphans(): readonly OrphanWill[] {
-    return [...this.#wills.values()].flatMap(({ packet, owner, client }) =>
-      client === null ? [{ clientId: packet.clientId ?? '', owner, packet }] : [],
+    return [...this.#wills].flatMap(([clientId, { packet, client }]) =>
+      client === null ? [{ clientId, packet }] : [],
     );
   }
 
@@ -71,6 +69,11 @@ export class Wills {
     this.#journal.delete('will', client.id, '');
     this.#journal.written().catch(() => {});
     return kept.packet;
+  }
+
+  /** The will of before the restart, unless its client is back with another one. */
+  deleteOrphan(clientId: string): void {
+    if (this.#wills.get(clientId)?.client === null) this.delete({ id: clientId });
   }
 
   *of(brokers: Readonly<Record<string, unknown>>): Generator<WillPacket> {
