@@ -10,15 +10,19 @@ const attributesMax = 100;
 
 /** `devices/{device}/attributes`: a flat JSON object of facts. Throws `RejectedError`. */
 export function decodeAttributes(payload: Uint8Array): Readonly<Record<string, Value>> {
-  const parsed = parseJson(decodeText(payload));
+  return decodeAttributeValues(parseJson(decodeText(payload)), '');
+}
+
+/** The same of JSON that was parsed; pointers begin with `at`. Throws `RejectedError`. */
+export function decodeAttributeValues(parsed: unknown, at: string): Readonly<Record<string, Value>> {
   if (!isObject(parsed))
-    throw new RejectedError('payload_shape', 'attributes are an object such as {"firmware":"1.4.2"}');
+    throw new RejectedError('payload_shape', 'attributes are an object such as {"firmware":"1.4.2"}', { pointer: at });
   const keys = Object.keys(parsed);
   if (keys.length > attributesMax)
-    throw new RejectedError('payload_shape', `at most ${attributesMax} attributes in one message`);
+    throw new RejectedError('payload_shape', `at most ${attributesMax} attributes in one message`, { pointer: at });
   const attributes: Record<string, Value> = {};
   for (const key of keys) {
-    const pointer = `/${escapePointer(key)}`;
+    const pointer = `${at}/${escapePointer(key)}`;
     if (key === '__proto__' || key === '' || key.length > 128 || !key.isWellFormed()) {
       throw new RejectedError('payload_shape', 'an attribute name has 1 to 128 whole characters', { pointer });
     }

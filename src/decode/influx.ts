@@ -1,6 +1,6 @@
 import { type Fault, RejectedError } from '../base/errors.ts';
 import { deviceIdRule, isDeviceId, isMetricName, metricNameRule } from '../domain/series.ts';
-import type { Decoded, DeviceMessage } from './decoded.ts';
+import { type Decoded, type DeviceMessage, deviceMessage, nothingDecoded } from './decoded.ts';
 import { type LinePoint, LineReader } from './line-protocol.ts';
 import type { DecodedReading } from './native.ts';
 import { decodeText } from './text.ts';
@@ -34,6 +34,7 @@ const faultsMax = 100;
 interface Gathered {
   readonly readings: DecodedReading[];
   readonly timePointers: string[];
+  readonly valuePointers: string[];
   truncated: number;
 }
 
@@ -49,7 +50,7 @@ export function decodeInflux(payload: Uint8Array, options: InfluxOptions): Decod
   const devices = new Map<string, Gathered>();
   for (let point = lines.next(); point !== null; point = lines.next()) addPoint(point, options, devices);
   if (devices.size === 0) throw new RejectedError('payload_empty', 'the payload holds no line');
-  return { devices: deviceMessages(devices), replies: [], requests: [] };
+  return { ...nothingDecoded, devices: deviceMessages(devices) };
 }
 
 /** The same, but a line that is wrong is left out and told. Throws only where there is no line at all, or no text. */
@@ -77,23 +78,20 @@ export function decodeInfluxBatch(payload: Uint8Array, options: InfluxOptions): 
 }
 
 function deviceMessages(devices: ReadonlyMap<string, Gathered>): readonly DeviceMessage[] {
-  return [...devices].map(([device, gathered]) => ({ device, ...gathered, status: null, attributes: null }));
+  return [...devices].map(([device, gathered]) => deviceMessage(device, gathered));
 }
 
 /** All of a line or nothing of it. */
 function addPoint(point: LinePoint, options: InfluxOptions, devices: Map<string, Gathered>): void {
   const device = deviceOf(point, options);
   const { time, isTruncated } = timeOf(point, options.precision);
-  const readings = point.fields.map(({ key, value, pointer }) => ({
-    metric: metricOf(point.measurement, key, pointer),
-    time,
-    value,
-  }));
-  const gathered = devices.get(device) ?? { readings: [], timePointers: [], truncated: 0 };
+  const metrics = point.fields.map(({ key, pointer }) => metricOf(point.measurement, key, pointer));
+  const gathered = devices.get(device) ?? { readings: [], timePointers: [], valuePointers: [], truncated: 0 };
   devices.set(device, gathered);
-  for (const reading of readings) {
-    gathered.readings.push(reading);
+  for (const [index, { value, pointer }] of point.fields.entries()) {
+    gathered.readings.push({ metric: metrics[index], time, value });
     gathered.timePointers.push(point.timestampPointer);
+    gathered.valuePointers.push(pointer);
     if (isTruncated) gathered.truncated++;
   }
 }

@@ -1,7 +1,7 @@
 import { RejectedError } from '../base/errors.ts';
 import type { Value } from '../domain/reading.ts';
 import { deviceIdRule, isDeviceId, isMetricName, metricNameRule } from '../domain/series.ts';
-import type { Decoded, DeviceMessage } from './decoded.ts';
+import { type Decoded, deviceMessage, nothingDecoded } from './decoded.ts';
 import { type DecodedReading, escapePointer, isObject, parseJson } from './native.ts';
 import { decodeSenmlCbor } from './senml-cbor.ts';
 import { metricOfUnit, splitSenmlName } from './senml-name.ts';
@@ -36,6 +36,7 @@ interface Base {
 interface Gathered {
   readonly readings: DecodedReading[];
   readonly timePointers: string[];
+  readonly valuePointers: string[];
   truncated: number;
 }
 
@@ -59,11 +60,7 @@ export function decodeSenml(payload: Uint8Array, options: SenmlOptions): Decoded
     addRecord(record, `/${index}`, base, options, devices);
   }
   if (devices.size === 0) throw new RejectedError('payload_empty', 'the pack holds no value');
-  return { devices: [...devices].map(deviceMessage), replies: [], requests: [] };
-}
-
-function deviceMessage([device, gathered]: readonly [string, Gathered]): DeviceMessage {
-  return { device, ...gathered, status: null, attributes: null };
+  return { ...nothingDecoded, devices: [...devices].map(([device, gathered]) => deviceMessage(device, gathered)) };
 }
 
 function addRecord(
@@ -86,12 +83,15 @@ function addRecord(
   }
   const { device, metric } = nameOf(record, at, base, options.device);
   const { time, isTruncated } = timeOf(record, at, base, options.receivedAt);
-  const gathered = devices.get(device) ?? { readings: [], timePointers: [], truncated: 0 };
+  const gathered = devices.get(device) ?? { readings: [], timePointers: [], valuePointers: [], truncated: 0 };
   devices.set(device, gathered);
-  if (value !== null) gathered.readings.push({ metric: checkedMetric(metric, at), time, value });
-  if (sum !== null) gathered.readings.push({ metric: checkedMetric(`${metric}.sum`, at), time, value: sum });
-  while (gathered.timePointers.length < gathered.readings.length) {
+  if (value !== null) add(value.value, metric, `${at}/${value.label}`);
+  if (sum !== null) add(sum, `${metric}.sum`, `${at}/s`);
+
+  function add(value: Value, metric: string, pointer: string): void {
+    gathered.readings.push({ metric: checkedMetric(metric, at), time, value });
     gathered.timePointers.push(`${at}/t`);
+    gathered.valuePointers.push(pointer);
     if (isTruncated) gathered.truncated++;
   }
 }
@@ -122,7 +122,11 @@ function rebase(base: Base, record: SenmlRecord, at: string): void {
   base.sum = numberOf(record, 'bs', at) ?? base.sum;
 }
 
-function valueOf(record: SenmlRecord, at: string, base: Base): Value | null {
+function valueOf(
+  record: SenmlRecord,
+  at: string,
+  base: Base,
+): { readonly label: string; readonly value: Value } | null {
   const [label, second] = ['v', 'vs', 'vb', 'vd'].filter((name) => record[name] !== undefined);
   if (label === undefined) return null;
   if (second !== undefined) {
@@ -131,16 +135,16 @@ function valueOf(record: SenmlRecord, at: string, base: Base): Value | null {
     });
   }
   const pointer = `${at}/${label}`;
-  if (label === 'v') return decodeValue((numberOf(record, 'v', at) ?? 0) + base.value, pointer);
+  if (label === 'v') return { label, value: decodeValue((numberOf(record, 'v', at) ?? 0) + base.value, pointer) };
   if (label === 'vb') {
-    if (typeof record.vb === 'boolean') return record.vb;
+    if (typeof record.vb === 'boolean') return { label, value: record.vb };
     throw new RejectedError('value_invalid', '"vb" is true or false', { pointer });
   }
   const text = textOf(record, label, at) ?? '';
   if (label === 'vd' && !/^[A-Za-z0-9_-]*={0,2}$/.test(text)) {
     throw new RejectedError('value_invalid', '"vd" is binary data in base64url', { pointer });
   }
-  return decodeValue(text, pointer);
+  return { label, value: decodeValue(text, pointer) };
 }
 
 /** Sum and base sum are added; either one missing counts as zero. A base sum says nothing of records without a value. */

@@ -111,8 +111,9 @@ function fromHex(text: string): Buffer {
 }
 
 function shown({ devices, replies, requests }: Decoded): CaseOutcome {
-  for (const { readings, timePointers } of devices) {
+  for (const { readings, timePointers, valuePointers = timePointers } of devices) {
     if (readings.length !== timePointers.length) throw new Error('a reading without a place for its time');
+    if (readings.length !== valuePointers.length) throw new Error('a reading without a place for its value');
   }
   const withStatus = devices.filter(({ status }) => status !== null);
   const withAttributes = devices.filter(({ attributes }) => attributes !== null);

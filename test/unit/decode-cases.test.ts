@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Decoded, DialectMessage } from '../../src/decode/decoded.ts';
 import { type InfluxPrecision, decodeInflux } from '../../src/decode/influx.ts';
 import { decodeSenml } from '../../src/decode/senml.ts';
+import { Thingsboard } from '../../src/decode/thingsboard.ts';
 import { decodeMapped } from '../support/mapping-files.ts';
 import { type CaseDecoder, type CaseOptions, caseFolders, caseOutcome, loadCases } from '../support/decode-cases.ts';
 
@@ -12,6 +13,10 @@ const dialects: Readonly<Record<string, () => CaseDecoder>> = {
   influx: () => influx,
   senml: () => senml('json'),
   'senml-cbor': () => senml('cbor'),
+  thingsboard: () => {
+    const dialect = new Thingsboard({ attributes: () => ({ firmware: '1.4.2', model: 'TH-2' }) });
+    return (message) => dialect.decode(message);
+  },
   mapping: () => decodeMapped,
 };
 
