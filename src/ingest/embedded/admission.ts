@@ -7,6 +7,7 @@ import { isTopicName } from '../../domain/topic-filter.ts';
 import type { Gatekeeper } from '../gatekeeper.ts';
 import { Flapping } from './flapping.ts';
 import type { RareLog } from './rare-log.ts';
+import type { SessionGuard } from './session-guard.ts';
 import { isSameOwner, type Visitor } from './visitor.ts';
 
 /** Why somebody was not let in. The first two are said before a CONNECT, by closing; `barred` by closing, too. */
@@ -42,8 +43,7 @@ export interface AdmissionParts {
   readonly rareLog: RareLog;
   /** The visitor who came over the client's connection. */
   readonly visitorOf: (client: Client) => Visitor | undefined;
-  /** Whether there is room for one more session that outlives its connection; absent: always. */
-  readonly mayOpenSession?: (clientId: string) => boolean;
+  readonly sessions: SessionGuard;
   /** Somebody was let in; aedes goes on to restore the session and to answer. */
   readonly entered: (visitor: Visitor) => void;
 }
@@ -210,8 +210,9 @@ export class Admission {
       return { code: 5, why: 'will', detail: `its will may not be published: ${willTopic.slice(0, 128)}` };
     }
     const holder = this.#holders.get(clientId);
-    if (holder?.principal && !isSameOwner(holder.principal, principal)) {
-      return { code: 2, why: 'taken', detail: 'the client id is in use by somebody with another credential' };
+    const isTaken = holder?.principal && !isSameOwner(holder.principal, principal);
+    if (isTaken || !this.#parts.sessions.mayTakeUp(clientId, principal)) {
+      return { code: 2, why: 'taken', detail: "the client id, or its session, is somebody else's" };
     }
     visitor.principal = principal;
     visitor.sender = senderOf(principal);
@@ -229,14 +230,14 @@ export class Admission {
   }
 
   #unavailable({ said }: Visitor, clientId: string): Refusal | null {
-    const { clock, mayOpenSession } = this.#parts;
+    const { clock, sessions } = this.#parts;
     if (this.#admitFrom > clock.monotonic()) {
       return { code: 3, why: 'storage', detail: 'storage is not available' };
     }
     if (this.#flapping.isBanned(clientId)) {
       return { code: 3, why: 'flapping', detail: 'it came and went too often; it is let in again within a minute' };
     }
-    if (said?.clean === false && mayOpenSession && !mayOpenSession(clientId)) {
+    if (said?.clean === false && !sessions.mayOpen(clientId)) {
       return { code: 3, why: 'sessions', detail: 'there are too many sessions; see mqtt.sessionsMax' };
     }
     return null;

@@ -66,16 +66,34 @@ export interface BrokerParts {
   readonly presence?: PresenceListener;
   readonly provision?: Provision;
   /** Where sessions are kept; without it in memory, as aedes does it. */
-  readonly sessions?: SessionStore;
+  readonly sessions?: SessionKeeper;
 }
 
-/** What of aedes' persistence is used beside aedes itself. */
-export interface SessionStore {
+/**
+ * A persistence of aedes, as far as it is used beside aedes itself. What aedes' own one lacks is optional: sessions then
+ * belong to nobody, and there is always room.
+ */
+export interface SessionKeeper {
   addSubscriptions(client: SessionClient, subscriptions: readonly SessionSubscription[]): Promise<void>;
   subscriptionsByTopic(topic: string): Promise<readonly (SessionSubscription & { readonly clientId: string })[]>;
   outgoingEnqueueCombi(subscriptions: readonly SessionSubscription[], packet: object): Promise<void>;
-  /** Whether there is room for one more session that outlives its connection; without it always. */
+  /** Whether there is room for one more session that outlives its connection. */
   mayOpen?(clientId: string): boolean;
+  /** Whose the client id is from now on. */
+  claim?(clientId: string, owner: string): void;
+  /** Whose session it is, also over a restart; null when there is none. */
+  ownerOf?(clientId: string): string | null;
+  /** Ends a session with all that it is owed. */
+  forget?(clientId: string): void;
+  /** Writes ahead what a message leaves behind, before it is answered; `payload` is the one of the packet. */
+  prepare?(payload: Uint8Array): PreparedMessage | null;
+}
+
+export interface PreparedMessage {
+  /** Resolves once it is on disk. */
+  readonly written: Promise<void>;
+  /** The message was not accepted after all. */
+  abandon(): void;
 }
 
 interface SessionClient {

@@ -27,7 +27,7 @@ import { ProvisionDesk } from './provision-desk.ts';
 import { RareLog } from './rare-log.ts';
 import { Relay } from './relay.ts';
 import { RetainedCounts } from './retained-counts.ts';
-import { Sessions } from './session-guard.ts';
+import { SessionGuard } from './session-guard.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { Visitor } from './visitor.ts';
 import { WebSocketListener } from './web-socket-listener.ts';
@@ -61,7 +61,7 @@ export class EmbeddedBroker {
   readonly #rate: DeviceRate;
   readonly #entrance: Entrance;
   readonly #outgoing: Outgoing;
-  readonly #sessions: Sessions;
+  readonly #sessions: SessionGuard;
   readonly #webSockets: WebSocketListener;
   #aedes: Relay | undefined;
   #servers: Server[] = [];
@@ -83,7 +83,7 @@ export class EmbeddedBroker {
     const rareLog = new RareLog(clock, log);
     const visitorOf = (client: Client): Visitor | undefined => this.#visitors.get(client.conn);
     this.#presence = new Presence(parts.presence ?? { isKnownDevice: () => false, opened: () => {}, closed: () => {} });
-    this.#sessions = new Sessions(this.#presence);
+    this.#sessions = new SessionGuard(parts.sessions, this.#presence);
     this.#admission = new Admission({
       gatekeeper,
       clock,
@@ -91,7 +91,7 @@ export class EmbeddedBroker {
       log,
       rareLog,
       visitorOf,
-      mayOpenSession: (clientId) => this.#parts.sessions?.mayOpen?.(clientId) ?? true,
+      sessions: this.#sessions,
       entered: (visitor) => this.#entered(visitor),
     });
     this.#door = new Door(limits, { clock, refused: (why) => this.#admission.count(why) });
@@ -107,6 +107,7 @@ export class EmbeddedBroker {
       gatekeeper,
       rate: this.#rate,
       retained: new RetainedCounts(limits.retainedPerClientMax),
+      sessions: this.#sessions,
       desk: new ProvisionDesk(parts.provision, log),
       rareLog,
       topicLevelsMax: limits.topicLevelsMax,
@@ -121,7 +122,7 @@ export class EmbeddedBroker {
     this.#stopping = false;
     const aedes = this.#createRelay();
     await aedes.listen();
-    this.#sessions.guard(aedes, this.#subscriptions, (clientId) => this.#admission.holder(clientId));
+    this.#sessions.guard(aedes, (clientId) => this.#admission.holder(clientId));
     aedes.on('clientError', (client, error) => this.#cut(client, error));
     aedes.on('connectionError', (client, error) => this.#cut(client, error));
     aedes.on('clientReady', (client) => this.#openLane(client, aedes));

@@ -10,6 +10,7 @@ import type { DeviceRate } from './device-rate.ts';
 import type { ProvisionDesk } from './provision-desk.ts';
 import type { RareLog } from './rare-log.ts';
 import type { RetainedCounts } from './retained-counts.ts';
+import type { SessionGuard } from './session-guard.ts';
 import { ownerOf, type Visitor } from './visitor.ts';
 
 /** A PUBLISH, whether aedes read it or the express lane did. */
@@ -28,6 +29,7 @@ export interface EntranceParts {
   readonly gatekeeper: Gatekeeper;
   readonly rate: DeviceRate;
   readonly retained: RetainedCounts;
+  readonly sessions: SessionGuard;
   readonly desk: ProvisionDesk;
   readonly rareLog: RareLog;
   readonly topicLevelsMax: number;
@@ -99,7 +101,8 @@ export class Entrance {
     } else if (packet.retain) {
       packet.retain = this.#mayRetain(visitor, publish);
     }
-    this.#follow(verdict, visitor, publish, qos > 0 ? visitor.connection.answers.expectFrom(answer) : answer);
+    const receipt = qos > 0 ? visitor.connection.answers.expectFrom(answer) : answer;
+    this.#follow(verdict, visitor, publish, verdict === 'relayed' ? this.#prepared(payload, receipt) : receipt);
   }
 
   /** A message that the express lane read: nobody is subscribed to its topic. */
@@ -111,6 +114,23 @@ export class Entrance {
     if (verdict === 'relayed' || verdict === 'kept') this.#handOn(visitor, publish, receipt);
     else if (verdict === 'provisioning') this.#parts.desk.serve(visitor, receipt);
     else receipt();
+  }
+
+  /** What sessions are owed, and what is retained, is on disk before the message is answered, too. */
+  #prepared(payload: Uint8Array, receipt: Receipt): Receipt {
+    const prepared = this.#parts.sessions.prepare(payload);
+    if (!prepared) return receipt;
+    return (failure) => {
+      if (failure) {
+        prepared.abandon();
+        receipt(failure);
+      } else {
+        prepared.written.then(
+          () => receipt(),
+          (error: unknown) => receipt(error instanceof Error ? error : new Error(String(error))),
+        );
+      }
+    };
   }
 
   #judge(visitor: Visitor, { topic, payload, qos }: Publish): Verdict {
@@ -167,7 +187,8 @@ export class Entrance {
     }
     this.#wills++;
     const { clientId = null, sender = anySender } = visitor ?? {};
-    sink.receive({ topic, payload, qos, client: clientId, sender, identity: null }, answer);
+    const receipt = this.#prepared(payload, answer);
+    sink.receive({ topic, payload, qos, client: clientId, sender, identity: null }, receipt);
   }
 
   /** A message beyond what a client may retain is sent on like any other; nothing of it is lost but its staying. */

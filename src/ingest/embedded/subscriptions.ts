@@ -54,11 +54,6 @@ export class Subscriptions {
     return null;
   }
 
-  /** Whether a session may keep the subscription; asked before it is stored, which aedes does with refused ones, too. */
-  mayKeep(visitor: Visitor, filter: string): boolean {
-    return this.#judge(visitor, filter) === null;
-  }
-
   /** Nobody waits for a subscriber that does not read: it goes without (QoS 0), or goes (QoS 1 and 2, to come back). */
   mayForward({ principal, connection, clientId }: Visitor, packet: AedesPublishPacket): boolean {
     if (!principal || isReservedTopic(packet.topic)) return false;
