@@ -8,7 +8,7 @@ import { isExpired, newKey } from './keys.ts';
 export interface KeyStore {
   keys(): readonly KeyRecord[];
   addKey(record: KeyRecord): Promise<void>;
-  updateKey(id: string, patch: Partial<KeyDecision>): Promise<void>;
+  updateKey(id: string, patch: Partial<KeyDecision>): Promise<unknown>;
   removeKey(id: string): Promise<void>;
 }
 
@@ -59,7 +59,9 @@ export class KeyDesk {
     this.#found(id);
     const others = store.keys().filter((key) => key.id !== id);
     if (!force && this.#canMakeKeys(store.keys()) && !this.#canMakeKeys(others)) {
-      throw lastOne('without any key the gateway is open to everybody on its machine; force=true if that is meant');
+      throw lastOne(
+        'without any key the gateway is open to everybody on its machine. ?force=true (--force) if that is meant',
+      );
     }
     await store.removeKey(id);
   }

@@ -4,6 +4,7 @@ import type { CreateFlags, ListFlags } from './devices.ts';
 import { explain } from './explain.ts';
 import type { ClientFlags } from './gateway-client.ts';
 import type { GatewayFlags } from './gateway-flags.ts';
+import { addKeyCommands } from './key-commands.ts';
 import { version } from './version.ts';
 
 /** Reads the arguments, runs one command, sets the exit code. Commands are loaded when they are asked for. */
@@ -34,14 +35,7 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
     .argument('[args...]')
     .action(async (simulatorArgs: readonly string[]) => (await import('./simulate.ts')).simulate(simulatorArgs));
 
-  const keys = program.command('keys').description('keys for everything that is not on this machine');
-  keys
-    .command('create')
-    .description('make a key and show it, once; the gateway must not be running')
-    .argument('<name>', 'what the key is for')
-    .option('--data <dir>', 'data folder')
-    .option('--config <file>', 'configuration file')
-    .action(async (name: string, flags: GatewayFlags) => (await import('./keys.ts')).createKey(name, flags));
+  addKeyCommands(program.command('keys').description('keys for everything that is not on this machine'));
 
   addDeviceCommands(program.command('devices').description('devices of a running gateway, over REST'));
 
