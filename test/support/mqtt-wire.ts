@@ -91,6 +91,10 @@ export function subscribePacket(id: number, ...filters: readonly string[]): Buff
   return packet(0x82, uint16(id), ...filters.map((filter) => Buffer.concat([text(filter), Buffer.from([1])])));
 }
 
+export function pubackPacket(id: number): Buffer {
+  return packet(0x40, uint16(id));
+}
+
 export function pubrelPacket(id: number): Buffer {
   return packet(0x62, uint16(id));
 }
@@ -98,11 +102,21 @@ export function pubrelPacket(id: number): Buffer {
 export const pingPacket = Buffer.from([0xc0, 0]);
 export const disconnectPacket = Buffer.from([0xe0, 0]);
 
-/** The topic and payload of a PUBLISH. */
-export function publishOf({ flags, body }: WirePacket): { topic: string; payload: string; retain: boolean } {
+/** What a PUBLISH says; the id is 0 at QoS 0. */
+export function publishOf({ flags, body }: WirePacket): {
+  topic: string;
+  payload: string;
+  id: number;
+  retain: boolean;
+} {
   const end = 2 + body.readUInt16BE(0);
-  const payload = body.subarray((flags & 0x06) === 0 ? end : end + 2);
-  return { topic: body.subarray(2, end).toString(), payload: payload.toString(), retain: (flags & 1) === 1 };
+  const hasId = (flags & 0x06) !== 0;
+  return {
+    topic: body.subarray(2, end).toString(),
+    payload: body.subarray(hasId ? end + 2 : end).toString(),
+    id: hasId ? body.readUInt16BE(end) : 0,
+    retain: (flags & 0x01) !== 0,
+  };
 }
 
 /** The packet id of a PUBACK, PUBREC, PUBCOMP or SUBACK. */

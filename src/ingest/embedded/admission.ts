@@ -154,7 +154,6 @@ export class Admission {
           return;
         }
         this.#flapping.connected(client.id);
-        this.#holders.set(client.id, visitor);
         this.#parts.entered(visitor);
         answer(null, true);
       },
@@ -216,6 +215,8 @@ export class Admission {
     }
     visitor.principal = principal;
     visitor.sender = senderOf(principal);
+    // At once: another CONNECT with the same client id may be about to be judged.
+    if (!visitor.connection.closed) this.#holders.set(clientId, visitor);
     return null;
   }
 

@@ -44,7 +44,7 @@ export class Outgoing {
       const asked = askedQos(visitor, message.topic);
       if (asked === undefined || !visitor.client || visitor.connection.destroyed) continue;
       count++;
-      visitor.client.publish({ ...packetOf(message), qos: lower(message.qos, asked) });
+      visitor.client.publish({ ...packetOf(message), qos: lower(message.qos, asked) }, written);
     }
     return count;
   }
@@ -55,6 +55,9 @@ export class Outgoing {
     this.#toDevice(device, { topic, payload, qos: 0, retain: false, device });
   }
 }
+
+/** aedes asks for a callback; a client that is gone by then gets what its session keeps. */
+function written(): void {}
 
 /** The highest QoS that the visitor asked for on the topic; undefined when it is not subscribed. */
 function askedQos({ filters }: Visitor, topic: string): number | undefined {

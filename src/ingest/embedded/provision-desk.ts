@@ -48,8 +48,7 @@ export class ProvisionDesk {
     this.#ask({ device, key, profile }).then(
       (reply) => {
         this.#busy.delete(visitor);
-        send(client, `devices/${device}/provision/reply`, reply);
-        receipt();
+        send(client, `devices/${device}/provision/reply`, reply, () => receipt());
       },
       (error: unknown) => {
         this.#busy.delete(visitor);
@@ -73,7 +72,7 @@ export class ProvisionDesk {
   }
 }
 
-function send(client: Client, topic: string, reply: Reply): void {
+function send(client: Client, topic: string, reply: Reply, sent: () => void): void {
   const payload = Buffer.from(JSON.stringify(reply));
-  client.publish({ cmd: 'publish', topic, payload, qos: 1, retain: false, dup: false });
+  client.publish({ cmd: 'publish', topic, payload, qos: 1, retain: false, dup: false }, sent);
 }
