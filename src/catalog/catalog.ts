@@ -332,15 +332,11 @@ export class Catalog {
   }
 
   /** Replaces the fields given; the key itself stays. */
-  async updateKey(
-    id: string,
-    patch: Partial<Pick<KeyRecord, 'name' | 'scopes' | 'mqtt' | 'expiresAt'>>,
-  ): Promise<KeyRecord> {
+  async updateKey(id: string, patch: Partial<Omit<KeyRecord, 'id' | 'hash' | 'createdAt'>>): Promise<void> {
     await this.#changeKeys((secrets) => {
       const key = { ...this.#found('key', secrets.keys, id), ...given(patch) };
       return { ...secrets, keys: put(secrets.keys, key, (other) => other.id === id) };
     });
-    return this.#found('key', this.keys(), id);
   }
 
   async removeKey(id: string): Promise<void> {

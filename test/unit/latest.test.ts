@@ -1,14 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { MappingSpec } from '../../src/contract/mapping.ts';
+import { ProfileDraft } from '../../src/contract/profile.ts';
 import type { Commit } from '../../src/domain/commit.ts';
 import type { DeviceFact, DeviceRecord } from '../../src/domain/device.ts';
 import { compileGlob } from '../../src/domain/glob.ts';
+import type { Mapping } from '../../src/domain/mapping.ts';
+import type { Profile } from '../../src/domain/profile.ts';
 import type { Reading, Value } from '../../src/domain/reading.ts';
 import { ReadingBuilder } from '../../src/domain/reading-builder.ts';
 import { settledColumns } from '../../src/domain/settled-columns.ts';
 import type { Series } from '../../src/domain/series.ts';
 import { DeviceDirectory } from '../../src/latest/device-directory.ts';
 import { LatestValues, type SeriesNames } from '../../src/latest/latest-values.ts';
+import { Units } from '../../src/latest/units.ts';
 
 const all = compileGlob('*');
 
@@ -179,7 +184,7 @@ describe('the device directory', () => {
       ),
     );
     devices.apply(commit([[3, 900, 1]], { at: 2_000 }));
-    expect(devices.list()).toEqual([
+    expect([...devices.list()].toSorted((a, b) => (a.device < b.device ? -1 : 1))).toEqual([
       record('a', { firstSeen: 1_000, lastSeen: 2_000 }),
       record('b', { firstSeen: 1_000, lastSeen: 1_000 }),
     ]);
@@ -234,5 +239,81 @@ describe('the device directory', () => {
     devices.load([record('b', { lastSeen: 100 })]);
     devices.apply(commit([[1, 1, 1]], { at: 50, facts: [{ device: 'b', at: 40, status: 'online' }] }));
     expect(devices.get('b')?.lastSeen).toBe(100);
+  });
+
+  it('knows how a status became known, and that it is not known any more after a start', () => {
+    const devices = new DeviceDirectory(names);
+    const facts = [{ device: 'c', at: 5, status: 'online', cause: 'heard' }] as const;
+    devices.apply(commit([], { facts }));
+    expect(devices.get('c')).toMatchObject({ status: 'online', statusCause: 'heard' });
+    const again = new DeviceDirectory(names);
+    again.load([...devices.list(), record('d', { status: 'offline', statusAt: 1, statusCause: 'silent' })]);
+    expect([again.get('c')?.statusCause, again.get('d')?.statusCause]).toEqual([null, 'silent']);
+  });
+
+  it('knows what a device was provisioned with, whatever else it tells later', () => {
+    const devices = new DeviceDirectory(names);
+    const provisioned = { profile: 'tracker', key: 'k', needsApproval: true, at: 5 };
+    devices.apply(commit([], { facts: [{ device: 'c', at: 5, provisioned }] }));
+    devices.apply(commit([], { facts: [{ device: 'c', at: 6, attributes: { firmware: '1' } }] }));
+    expect(devices.get('c')).toMatchObject({ provisioned, lastSeen: 6 });
+  });
+
+  it('forgets a device with all it told, and makes it anew when its series is heard of again', () => {
+    const devices = new DeviceDirectory(names);
+    const facts = [{ device: 'a', at: 1, status: 'online', attributes: { firmware: '1' } }] as const;
+    devices.apply(
+      commit(
+        [
+          [2, 1, 1],
+          [1, 1, 1],
+        ],
+        { at: 1, facts },
+      ),
+    );
+    devices.apply({ ...commit([]), forgottenDevices: ['a', 'nobody'] });
+    expect([devices.size, devices.online, devices.get('a')]).toEqual([1, 0, undefined]);
+    devices.apply(commit([[3, 9, 1]], { at: 9 }));
+    expect(devices.get('a')).toEqual(record('a', { firstSeen: 9, lastSeen: 9 }));
+    // The series that had the record of before finds the new one.
+    devices.apply(commit([[2, 12, 1]], { at: 12 }));
+    expect([devices.size, devices.get('a')?.lastSeen]).toEqual([2, 12]);
+  });
+
+  it('forgets after everything else of the same commit', () => {
+    const devices = new DeviceDirectory(names);
+    const facts = [{ device: 'a', at: 1, status: 'online' }] as const;
+    devices.apply({ ...commit([[2, 1, 1]], { facts }), forgottenDevices: ['a'] });
+    expect([devices.size, devices.online]).toEqual([0, 0]);
+  });
+});
+
+const profile: Profile = {
+  ...ProfileDraft.parse({ id: 'probe', metrics: { temperature: { unit: 'K' }, 'aux_*': { unit: 'mV' }, level: {} } }),
+  createdAt: '',
+  updatedAt: '',
+};
+const mapping = (metric: string, unit: string, device = '{device}'): Mapping =>
+  MappingSpec.parse({ name: 'm', topic: 'x/{device}', device, metrics: [{ path: '/a', metric, unit }] });
+
+const profileOf = (device: string): Profile | null => (device === 'probe-1' ? profile : null);
+
+describe('the unit of a metric', () => {
+  it('is that of its profile, else of a mapping that makes it, else what its name tells', () => {
+    let mappings: readonly Mapping[] = [];
+    const units = new Units({ profileOf, mappings: () => mappings });
+    expect([units.of('probe-1', 'temperature'), units.of('probe-2', 'temperature')]).toEqual(['K', 'Cel']);
+    expect([units.of('probe-1', 'aux_3'), units.of('probe-2', 'aux_3')]).toEqual(['mV', null]);
+    mappings = [
+      mapping('temperature', '[degF]', 'shed-{device}'),
+      mapping('{channel}/power', 'kW'),
+      mapping('aux_3', 'V'),
+    ];
+    expect([units.of('shed-1', 'temperature'), units.of('probe-2', 'temperature')]).toEqual(['[degF]', 'Cel']);
+    expect([units.of('probe-1', 'aux_3'), units.of('probe-2', 'aux_3')]).toEqual(['mV', 'V']);
+    expect([units.of('relay', '0.power'), units.of('relay', 'power')]).toEqual(['kW', 'W']);
+    // A profile that knows the metric but not its unit does not hide what others know.
+    mappings = [mapping('level', 'mm')];
+    expect([units.of('probe-1', 'level'), units.metric('probe-1', 'level')?.kind]).toEqual(['mm', 'gauge']);
   });
 });
