@@ -1,37 +1,26 @@
-import { adminKeyRecord } from './access/keys.ts';
-import { type AccessPolicy, isOpenMode, judgeBind, judgeConnect, judgeRequest } from './access/open-mode.ts';
-import { AlertBook } from './alerts/alert-book.ts';
-import { createApi } from './api/app.ts';
-import { loadAssets } from './api/asset-folder.ts';
-import { GatewayMetrics, type MetricsSnapshot } from './api/metrics.ts';
-import { HttpServer } from './api/server.ts';
+import { GatewayMetrics } from './api/metrics.ts';
+import type { Readiness } from './api/ports.ts';
 import { type Clock, systemClock } from './base/clock.ts';
-import { messageOf } from './base/errors.ts';
 import { StopStack } from './base/lifecycle.ts';
 import { type Log, silentLog } from './base/log.ts';
-import { type Random, randomId, systemRandom } from './base/random.ts';
-import { Catalog, type CatalogSnapshot } from './catalog/catalog.ts';
-import { ruleFaults } from './catalog/rule-faults.ts';
+import { type Random, systemRandom } from './base/random.ts';
+import { Catalog } from './catalog/catalog.ts';
 import type { Config } from './config/schema.ts';
-import { formatCursor } from './domain/cursor.ts';
-import { CommitFailedError, type Engine, type Recovered } from './history/engine.ts';
-import { EmbeddedBroker } from './ingest/embedded/broker.ts';
-import { RedeliveryBook } from './ingest/redelivery.ts';
-import { DeviceDirectory } from './latest/device-directory.ts';
-import { LatestValues } from './latest/latest-values.ts';
-import { LiveHub } from './live/hub.ts';
-import { entry } from './pipeline/entry.ts';
+import { Dialects } from './decode/dialects.ts';
+import type { Engine } from './history/engine.ts';
 import { Intake } from './pipeline/intake.ts';
 import { Ledger } from './pipeline/ledger.ts';
-import { Pipeline } from './pipeline/pipeline.ts';
-import { ReceiptClock } from './pipeline/receipt-clock.ts';
-import { SeriesRegistry } from './pipeline/series-registry.ts';
-import { Window } from './pipeline/window.ts';
 import { lockDataFolder } from './storage/data-lock.ts';
-import { createSqliteEngine } from './storage/sqlite/engine.ts';
-import { Courier, defaultCourierLimits } from './webhooks/courier.ts';
-import { planDeliveries } from './webhooks/plan.ts';
-import { TargetGuard } from './webhooks/target-guard.ts';
+import { buildHttpSide } from './wiring/http-side.ts';
+import { accessPolicy, buildIdentity, refuseOpenBinds } from './wiring/identity.ts';
+import { recoverMemory } from './wiring/memory.ts';
+import { metricsSnapshot } from './wiring/metrics-snapshot.ts';
+import { buildMqttSide, type MqttSide } from './wiring/mqtt-side.ts';
+import { buildOutlets } from './wiring/outlets.ts';
+import { followRulesAndWebhooks, reconcile } from './wiring/reconcile.ts';
+import { buildStream } from './wiring/stream.ts';
+import { type Surroundings, urlOf } from './wiring/surroundings.ts';
+import { tryMapping } from './wiring/try-mapping.ts';
 
 /** What a gateway is built with beside its configuration; all of it has a default that is the real thing. */
 export interface GatewayParts {
@@ -58,12 +47,8 @@ export interface Gateway {
   readonly dataDir: string;
   /** `http://host:port`, with the port that was picked. */
   readonly httpUrl: string;
+  /** Where devices are heard: the embedded broker, or the user's own. */
   readonly mqttUrl: string;
-}
-
-/** A listener would be open to others though nobody made a key. */
-export class BindRefusedError extends Error {
-  override readonly name = 'BindRefusedError';
 }
 
 const stopDeadlineMs = 4_000;
@@ -77,9 +62,10 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     });
   const stops = new StopStack(clock, log);
   const ledger = new Ledger();
+  const surroundings: Surroundings = { config, clock, random, log, version, ledger, stops, fatal, publicUrl };
   let starting: Promise<void> | undefined;
   let stopped = false;
-  let started: { catalog: Catalog; httpPort: number; mqttPort: number } | undefined;
+  let started: { catalog: Catalog; httpPort: number; mqtt: MqttSide } | undefined;
 
   return {
     start() {
@@ -98,10 +84,10 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     ledger,
     dataDir: config.data.dir,
     get httpUrl() {
-      return urlOf('http', config.http.host, running().httpPort);
+      return httpUrl(running().httpPort);
     },
     get mqttUrl() {
-      return urlOf('mqtt', config.mqtt.host, running().mqttPort);
+      return running().mqtt.url;
     },
   };
 
@@ -125,317 +111,114 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     stops.push('data folder lock', () => lock.release());
     const catalog = await Catalog.open({ dir: config.data.dir, clock, random, log });
     stops.push('catalog', () => catalog.close());
-    const policy = accessPolicy(catalog);
-    refuseOpenBinds(policy());
+    const policy = accessPolicy(surroundings, catalog);
+    refuseOpenBinds(config, policy());
 
-    // What machines made comes back.
-    const { engine, recovered } = await openEngine();
-    const registry = new SeriesRegistry({ seriesMax: config.storage.seriesMax, metricsMax: config.device.metricsMax });
-    registry.load(recovered.series);
-    const latest = new LatestValues(registry);
-    latest.load(recovered.series);
-    const devices = new DeviceDirectory(registry);
-    devices.load(recovered.devices);
-    const redelivery = new RedeliveryBook();
-    redelivery.load(recovered.settled);
-    const alerts = new AlertBook({ newId: (prefix) => randomId(prefix, random) });
-    alerts.load(catalog.snapshot().rules, recovered.alertStates);
+    // What machines made comes back, and with what people decided it says who may do what.
+    const memory = await recoverMemory(surroundings, catalog, parts.wrapEngine);
+    const stream = buildStream(surroundings, { catalog, memory, reopened: () => outlets.courier.reload() });
+    const identity = buildIdentity(surroundings, {
+      catalog,
+      memory,
+      policy,
+      mappedFilters: (device) => dialects.mappedFilters(device),
+      commit: (changes) => stream.commit(changes),
+    });
 
-    // The middle of the stream.
-    const receiptClock = new ReceiptClock(clock);
-    const window = new Window({
-      messagesMax: config.ingest.inFlightMessagesMax,
-      bytesMax: config.ingest.inFlightBytesMax,
-    });
-    const cursorAt = (seq: number): string => formatCursor(recovered.epoch, seq);
-    const pipeline = new Pipeline({
-      store: engine,
-      reopen: async () => {
-        await engine.close();
-        const again = await engine.open();
-        registry.load(again.series);
-        // Deliveries may be on disk that nobody was told of.
-        courier
-          .reload()
-          .catch((error: unknown) => log.error({ error: messageOf(error) }, 'pending deliveries were not read again'));
-        return again.seq;
-      },
-      classify: classifyFailure,
-      registry,
-      judge: alerts,
-      plan: (transitions, { seq, at }) =>
-        planDeliveries({
-          transitions,
-          webhooks: catalog.snapshot().webhooks,
-          cursor: cursorAt(seq),
-          at,
-          publicUrl: publicUrl(),
-          newId: (prefix) => randomId(prefix, random),
-        }),
-      newestTime: (series) => latest.newestTime(series),
-      receiptClock,
-      clock,
-      log,
-      ledger,
-      fatal,
-    });
+    // The way of a message: understood, placed, committed.
+    const dialects = new Dialects({ mappings: identity.mappings(), dialects: [] });
     const intake = new Intake({
-      registry,
-      window,
+      registry: memory.registry,
+      window: stream.window,
       ledger,
-      receiptClock,
-      submit: (added) => pipeline.submit(added),
+      receiptClock: stream.receiptClock,
+      submit: (added) => stream.pipeline.submit(added),
       futureMax: config.ingest.futureMax,
-      lastCommitAt: recovered.lastCommitAt,
+      lastCommitAt: memory.recovered.lastCommitAt,
+      devices: identity.book,
+      dialects,
+      publish: (message) => void mqtt.publish(message),
     });
-    intake.load(recovered.series);
-    // Their senders come again, and must not be stored again.
-    pipeline.onSettledAfterAll((messages) => redelivery.load(messages));
-    pipeline.start(recovered.seq);
-    stops.push('pipeline', () => pipeline.stop());
+    intake.load(memory.recovered.series);
+    stream.pipeline.start(memory.recovered.seq);
+    stops.push('pipeline', () => stream.pipeline.stop());
 
     // Where the stream goes.
-    const metrics = new GatewayMetrics({ collect });
-    const live = new LiveHub({
-      epoch: () => recovered.epoch,
-      position: () => pipeline.seq,
-      directory: registry,
-      latest,
-      openAlerts: () => alerts.openAlerts(),
-      readLog: (query) => engine.reader.log(query),
-      clock,
-      log,
-      version,
-      limits: {
-        clientsMax: config.live.clientsMax,
-        subscriptionsMax: config.live.subscriptionsMax,
-        clientBacklogMax: config.live.clientBacklogMax,
-        heartbeatMs: config.live.heartbeat,
-      },
+    const outlets = buildOutlets(surroundings, { catalog, memory, stream });
+    const metrics = new GatewayMetrics({
+      collect: () => metricsSnapshot({ ledger, memory, stream, outlets, mqtt }),
     });
-    const guard = new TargetGuard({ allowTargets: config.webhooks.allowTargets });
-    const courier = new Courier({
-      store: {
-        pending: ({ webhookId, after, limit }) =>
-          engine.reader.deliveries({ webhookId, after, limit, state: 'pending', order: 'asc' }),
-        record: (attempt) =>
-          new Promise((resolve, reject) => {
-            const settle = (outcome: { kind: string; error?: Error }): void =>
-              outcome.kind === 'failed' ? reject(outcome.error ?? new Error('the commit failed')) : resolve();
-            pipeline.submit(entry({ receivedAt: receiptClock.now(), attempt, settle }));
-          }),
-      },
-      directory: {
-        webhooks: () => catalog.snapshot().webhooks,
-        webhook: (id) => catalog.snapshot().webhooks.find((webhook) => webhook.id === id),
-        secrets: (id) => catalog.secrets(id),
-      },
-      clock,
-      random,
-      log,
-      limits: {
-        ...defaultCourierLimits,
-        endpointConcurrency: config.webhooks.concurrency,
-        attemptTimeout: config.webhooks.timeout,
-      },
-      guard,
-      version,
-      endpointGone: (webhookId) => {
-        catalog
-          .updateWebhook(webhookId, { enabled: false })
-          .catch((error: unknown) =>
-            log.warn({ webhookId, error: messageOf(error) }, 'a webhook that is gone was not disabled'),
-          );
-      },
-    });
-    pipeline.onCommitted(({ commit, batch, deliveries, durationMs }) => {
+    stream.pipeline.onCommitted(({ commit, batch, deliveries, durationMs }) => {
       metrics.observeCommit(durationMs);
-      latest.apply(batch);
-      devices.apply(commit);
-      live.publish(batch);
-      courier.accept(deliveries);
+      memory.latest.apply(batch);
+      memory.devices.apply(commit);
+      for (const change of commit.tokens) memory.tokens.apply(change);
+      identity.book.apply(commit);
+      identity.provisioning.apply(commit);
+      outlets.live.publish(batch);
+      outlets.courier.accept(deliveries);
+      if (commit.tokens.length > 0 || commit.forgottenDevices.length > 0) mqtt.revalidate();
     });
-    catalog.subscribe((snapshot, previous) => catalogChanged(snapshot, previous));
-    live.start();
-    await reconcile();
-    await courier.start();
-    stops.push('webhook courier', () => courier.stop(1_500));
+    catalog.subscribe((snapshot, previous, change) => {
+      followRulesAndWebhooks(snapshot, previous, { stream, courier: outlets.courier });
+      if (snapshot.profiles !== previous.profiles || change.keys) identity.book.changed();
+      if (change.registrations.length > 0) identity.book.registrationsChanged(change.registrations);
+      if (snapshot.mappings !== previous.mappings) dialects.setMappings(identity.mappings());
+      mqtt.revalidate();
+    });
+    outlets.live.start();
+    await reconcile({ catalog, memory, stream });
+    await outlets.courier.start();
+    stops.push('webhook courier', () => outlets.courier.stop(1_500));
 
     // Ways in, the devices' last.
     let listening = false;
-    const api = createApi({
-      version,
-      basePath: '',
-      corsOrigins: config.http.cors,
-      clock,
-      random,
-      log,
-      limits: { bodyBytesMax: config.http.bodyBytesMax, waitMaxMs: 60_000 },
-      access: { judge: (facts) => judgeRequest(facts, policy()) },
+    const mqtt = buildMqttSide(surroundings, {
+      memory,
+      stream,
+      identity,
       intake,
-      latest,
-      devices,
-      reader: engine.reader,
-      stream: live,
+      presence: { opened: () => {}, closed: () => {} },
+      retained: (message) => dialects.prime([message]),
+    });
+    stream.window.onChange((open) => mqtt.windowChanged(open));
+    stream.pipeline.onHealth((healthy) => mqtt.storageChanged(healthy));
+    const http = await buildHttpSide(surroundings, {
       catalog,
-      ruleFaults,
-      checkTarget: (url) => void guard.checkTarget(url),
-      cursor: () => cursorAt(pipeline.seq),
-      ready: () => {
-        if (!listening) return { ready: false, reasons: ['the gateway is starting'] };
-        if (!pipeline.healthy) return { ready: false, reasons: ['storage is not available; the log says why'] };
-        return { ready: true, reasons: [] };
-      },
+      memory,
+      stream,
+      identity,
+      intake,
+      outlets,
+      mqtt,
       metrics,
-      assets: parts.dashboard ? await loadAssets(await parts.dashboard()) : { find: () => undefined },
+      tryMapping: (mapping, topic, payload) => tryMapping(mapping, topic, payload, clock.now()),
+      ready,
+      dashboard: parts.dashboard,
     });
-    const http = new HttpServer({
-      api,
-      host: config.http.host,
-      port: config.http.port,
-      clock,
-      log,
-      upgrade: (request, socket, head) => live.handleUpgrade(request, socket, head),
-    });
-    const broker = new EmbeddedBroker(
-      {
-        host: config.mqtt.host,
-        port: config.mqtt.port,
-        packetBytesMax: config.mqtt.packetBytesMax,
-        connectionsMax: config.mqtt.connectionsMax,
-        stallMax: config.mqtt.stallMax,
-        subscriberBacklogMax: config.mqtt.subscriberBacklogMax,
-      },
-      { sink: intake, redelivery, judgeConnect: (facts) => judgeConnect(facts, policy()), clock, random, log },
-    );
-    window.onChange((open) => broker.windowChanged(open));
-    pipeline.onHealth((healthy) => broker.storageChanged(healthy));
     await http.start();
     stops.push('HTTP', () => http.stop(1_500));
-    stops.push('live clients', () => live.stop(1_000));
-    await broker.start();
-    stops.push('MQTT broker', () => broker.stop());
+    stops.push('live clients', () => outlets.live.stop(1_000));
+    await mqtt.start();
+    stops.push('MQTT', () => mqtt.stop());
     listening = true;
     // The ports as they were picked: what still commits while the listeners close already has links to write.
-    started = { catalog, httpPort: http.address().port, mqttPort: broker.port };
+    started = { catalog, httpPort: http.address().port, mqtt };
 
-    async function collect(): Promise<MetricsSnapshot> {
-      return {
-        messages: ledger.messages,
-        readings: ledger.readings,
-        refusals: ledger.refusals,
-        clockCorrected: ledger.clockCorrected,
-        timesTruncated: ledger.timesTruncated,
-        commits: ledger.commits,
-        commitFailures: ledger.commitFailures,
-        window,
-        devices: { known: devices.size, online: devices.online },
-        series: registry.size,
-        openAlerts: [...alerts.openAlerts()].length,
-        mqtt: broker.counts(),
-        live: live.stats(),
-        courier: courier.stats(),
-        engine: await engine.reader.stats().catch(() => null),
-      };
+    function ready(): Readiness {
+      if (!listening) return { ready: false, reasons: ['the gateway is starting'] };
+      if (!stream.pipeline.healthy) return { ready: false, reasons: ['storage is not available; the log says why'] };
+      if (mqtt.fault !== null) return { ready: false, reasons: [mqtt.fault] };
+      return { ready: true, reasons: [] };
     }
-
-    /** What people changed reaches the stream in order with the readings. */
-    function catalogChanged(snapshot: CatalogSnapshot, previous: CatalogSnapshot): void {
-      if (snapshot.rules !== previous.rules) submitRules(snapshot);
-      const kept = new Map(snapshot.webhooks.map((webhook) => [webhook.id, webhook]));
-      const removed = previous.webhooks.filter((webhook) => !kept.has(webhook.id)).map((webhook) => webhook.id);
-      for (const id of removed) courier.webhookRemoved(id);
-      if (removed.length > 0) submitRemoved(removed);
-      for (const webhook of snapshot.webhooks) {
-        if (!previous.webhooks.includes(webhook)) courier.webhookChanged(webhook.id);
-      }
-    }
-
-    /** Alerts of rules that vanished while nobody watched resolve; deliveries of vanished webhooks are cancelled. */
-    async function reconcile(): Promise<void> {
-      const snapshot = catalog.snapshot();
-      submitRules(snapshot);
-      const known = new Set(snapshot.webhooks.map((webhook) => webhook.id));
-      const vanished = new Set<string>();
-      const limit = 1_000;
-      for (let page = await pendingAfter(undefined); page.length > 0; ) {
-        for (const { webhookId } of page) if (!known.has(webhookId)) vanished.add(webhookId);
-        const last = page.at(-1);
-        page = page.length < limit || !last ? [] : await pendingAfter({ seq: last.seq, id: last.id });
-      }
-      if (vanished.size > 0) submitRemoved([...vanished]);
-
-      function pendingAfter(
-        after: { seq: number; id: string } | undefined,
-      ): ReturnType<typeof engine.reader.deliveries> {
-        return engine.reader.deliveries({ state: 'pending', order: 'asc', limit, after });
-      }
-    }
-
-    function submitRules({ rules }: CatalogSnapshot): void {
-      pipeline.submit(entry({ receivedAt: receiptClock.now(), rules, settle: () => {} }));
-    }
-
-    function submitRemoved(removedWebhooks: readonly string[]): void {
-      pipeline.submit(entry({ receivedAt: receiptClock.now(), removedWebhooks, settle: () => {} }));
-    }
-  }
-
-  async function openEngine(): Promise<{ engine: Engine; recovered: Recovered }> {
-    const { storage, quarantine } = config;
-    const sqlite = createSqliteEngine({
-      dir: config.data.dir,
-      clock,
-      log,
-      sealAfterMs: storage.sealAfter,
-      resumeWindow: { ms: storage.resumeWindow, bytes: storage.resumeBytesMax },
-      quarantineBytesMax: quarantine.maxBytes,
-    });
-    const engine = parts.wrapEngine ? parts.wrapEngine(sqlite) : sqlite;
-    stops.push('storage engine', () => engine.close());
-    return { engine, recovered: await engine.open() };
-  }
-
-  function accessPolicy(catalog: Catalog): () => AccessPolicy {
-    const admin =
-      config.access.adminKey === ''
-        ? []
-        : [adminKeyRecord(config.access.adminKey, new Date(clock.now()).toISOString())];
-    const origins = config.http.publicUrl === '' ? [] : [new URL(config.http.publicUrl).origin];
-    return () => {
-      const keys = [...admin, ...catalog.keys()];
-      const hosts = [config.http.host, config.mqtt.host];
-      const openMode = isOpenMode({ hasKeys: keys.length > 0, trustProxy: config.http.trustProxy, hosts });
-      return { openMode, keys, corsOrigins: [...config.http.cors, ...origins] };
-    };
-  }
-
-  function refuseOpenBinds({ keys }: AccessPolicy): void {
-    const listeners = [
-      { option: 'http.host', host: config.http.host },
-      { option: 'mqtt.host', host: config.mqtt.host },
-    ];
-    const reasons = listeners.flatMap((listener) => judgeBind({ ...listener, hasKeys: keys.length > 0 }) ?? []);
-    if (config.http.trustProxy && keys.length === 0) {
-      reasons.push(
-        'http.trustProxy is set, so others can reach the gateway through a proxy, but there is no key yet. Make one with "pulsegate keys create NAME" (or set PULSEGATE_ADMIN_KEY_FILE).',
-      );
-    }
-    if (reasons.length > 0) throw new BindRefusedError(reasons.join('\n'));
   }
 
   function publicUrl(): string | null {
     if (config.http.publicUrl !== '') return config.http.publicUrl;
-    return started ? urlOf('http', config.http.host, started.httpPort) : null;
+    return started ? httpUrl(started.httpPort) : null;
   }
-}
 
-function classifyFailure(error: unknown): 'wait' | 'refused' | 'unknown' {
-  if (!(error instanceof CommitFailedError)) return 'unknown';
-  if (error.outcome === 'unknown') return 'unknown';
-  return error.reason === 'refused' ? 'refused' : 'wait';
-}
-
-function urlOf(scheme: string, host: string, port: number): string {
-  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  function httpUrl(port: number): string {
+    return urlOf(config.http.tls.cert === '' ? 'http' : 'https', config.http.host, port) + config.http.basePath;
+  }
 }

@@ -2,6 +2,8 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { EngineStats } from '../history/reader.ts';
 import type { LiveStats } from '../live/stats.ts';
 import type { CourierStats } from '../webhooks/courier.ts';
+import { type Family, single } from './metric-family.ts';
+import { mqttFamilies, type MqttSnapshot } from './mqtt-metrics.ts';
 import type { Metrics } from './ports.ts';
 
 /** Plain numbers from the rooms, asked for at every scrape. Totals count since the start of the process. */
@@ -26,14 +28,7 @@ export interface MetricsSnapshot {
   readonly devices: { readonly known: number; readonly online: number };
   readonly series: number;
   readonly openAlerts: number;
-  readonly mqtt: {
-    /** Gauge. */
-    readonly connections: number;
-    readonly refusedConnects: number;
-    readonly refusedSubscriptions: number;
-    readonly cutConnections: number;
-    readonly shedForwards: number;
-  };
+  readonly mqtt: MqttSnapshot;
   readonly live: LiveStats;
   readonly courier: CourierStats;
   /** null while the engine cannot be asked. */
@@ -44,15 +39,6 @@ const outcomes = ['accepted', 'control', 'relayed', 'refused', 'shed', 'redelive
 const dispositions = ['stored', 'replaced', 'identical'] as const;
 export type MessageOutcome = (typeof outcomes)[number];
 export type ReadingDisposition = (typeof dispositions)[number];
-
-/** One family: its name, its help text, and the samples of a snapshot as `[labels, value]`. */
-interface Family {
-  readonly kind: 'counter' | 'gauge';
-  readonly name: string;
-  readonly help: string;
-  readonly labels: readonly string[];
-  samples(snapshot: MetricsSnapshot): Iterable<readonly [labels: Readonly<Record<string, string>>, value: number]>;
-}
 
 /** `/metrics`: a registry of prom-client filled from a snapshot at every scrape. Rooms only count. */
 export class GatewayMetrics implements Metrics {
@@ -125,24 +111,6 @@ function fillOf(family: Family, registry: Registry): (snapshot: MetricsSnapshot)
   };
 }
 
-function single(
-  kind: Family['kind'],
-  name: string,
-  help: string,
-  value: (snapshot: MetricsSnapshot) => number | undefined,
-): Family {
-  return {
-    kind,
-    name,
-    help,
-    labels: [],
-    samples(snapshot) {
-      const sample = value(snapshot);
-      return sample === undefined ? [] : [[{}, sample]];
-    },
-  };
-}
-
 const families: readonly Family[] = [
   single('counter', 'pulsegate_messages_received_total', 'Messages received', (now) => now.messages.received),
   {
@@ -183,26 +151,7 @@ const families: readonly Family[] = [
   single('gauge', 'pulsegate_devices_online', 'Devices that said they are online', (now) => now.devices.online),
   single('gauge', 'pulsegate_series', 'Series: device and metric', (now) => now.series),
   single('gauge', 'pulsegate_alerts_open', 'Alerts that are firing', (now) => now.openAlerts),
-  single('gauge', 'pulsegate_mqtt_clients', 'MQTT clients connected', (now) => now.mqtt.connections),
-  single('counter', 'pulsegate_mqtt_connects_refused_total', 'Connections refused', (now) => now.mqtt.refusedConnects),
-  single(
-    'counter',
-    'pulsegate_mqtt_subscriptions_refused_total',
-    'Subscriptions refused ($SYS, $share)',
-    (now) => now.mqtt.refusedSubscriptions,
-  ),
-  single(
-    'counter',
-    'pulsegate_mqtt_connections_cut_total',
-    'Connections that ended with an error',
-    (now) => now.mqtt.cutConnections,
-  ),
-  single(
-    'counter',
-    'pulsegate_mqtt_forwards_shed_total',
-    'Messages that a subscriber did not get because it reads too slowly',
-    (now) => now.mqtt.shedForwards,
-  ),
+  ...mqttFamilies,
 
   single('gauge', 'pulsegate_live_clients', 'WebSocket clients connected', (now) => now.live.clients),
   single('gauge', 'pulsegate_live_subscriptions', 'Live subscriptions', (now) => now.live.subscriptions),

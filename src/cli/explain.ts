@@ -19,6 +19,7 @@ const expected = new Set([
   'CatalogError',
   'DataLockedError',
   'BindRefusedError',
+  'StartRefusedError',
   'RejectedError',
   'GatewayAnswerError',
   'ImportFileError',

@@ -19,7 +19,7 @@ afterEach(async () => {
 });
 
 async function start(flags: Readonly<Record<string, unknown>> = {}): Promise<RunningGateway> {
-  const running = await startGateway(flags);
+  const running = await startGateway({ 'device.messagesPerSecond': 0, ...flags });
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= running.stop());
   cleanups.push(stop);

@@ -11,6 +11,16 @@ import { GatewayPerTest, publish } from '../support/gateway.ts';
 const rig = new GatewayPerTest();
 const { clock, http, noon } = rig;
 
+/** What a device has that nobody registered. */
+const unregistered = {
+  name: '',
+  profile: null,
+  tags: {},
+  timeZone: null,
+  approval: 'approved',
+  registered: false,
+} as const;
+
 describe('devices', () => {
   test('are those that were heard of, whichever way, with what they said of themselves', async () => {
     const client = await rig.running.mqtt.connect('pump-2');
@@ -25,8 +35,10 @@ describe('devices', () => {
     expect(items).toEqual([
       {
         id: 'pump-1',
+        ...unregistered,
         state: 'unknown',
         stateSince: null,
+        stateCause: null,
         firstSeen: rig.at(5_000),
         lastSeen: rig.at(5_000),
         attributes: {},
@@ -35,8 +47,10 @@ describe('devices', () => {
       },
       {
         id: 'pump-2',
+        ...unregistered,
         state: 'online',
         stateSince: rig.at(0),
+        stateCause: 'reported',
         firstSeen: rig.at(0),
         lastSeen: rig.at(5_000),
         attributes: { firmware: '1.4.3', cells: 4 },

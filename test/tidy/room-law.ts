@@ -37,8 +37,9 @@ export const rooms: readonly Room[] = [
     packages: ['koa', '@koa/router', 'zod', 'zod-openapi', 'prom-client'],
   },
   { name: 'dashboard', may: [], typesOf: ['contract'], packages: ['preact', '@preact/signals', 'uplot', 'vite'] },
+  { name: 'wiring', may: ['*'], but: ['cli', 'gateway.ts'], typesOf: [], packages: [] },
   { name: 'gateway.ts', may: ['*'], but: ['cli'], typesOf: [], packages: [] },
-  { name: 'cli', may: ['*'], typesOf: [], packages: ['commander', 'pino'] },
+  { name: 'cli', may: ['*'], typesOf: [], packages: ['commander', 'pino', 'zod'] },
 ];
 
 /** Beside the table: the file that says which Node it needs, and the program that only speaks MQTT. */

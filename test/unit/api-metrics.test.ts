@@ -15,7 +15,7 @@ function snapshot(changes: Partial<MetricsSnapshot> = {}): MetricsSnapshot {
     devices: { known: 7, online: 5 },
     series: 21,
     openAlerts: 1,
-    mqtt: { connections: 6, refusedConnects: 1, refusedSubscriptions: 2, cutConnections: 3, shedForwards: 4 },
+    mqtt: { broker: null, sessions: null, external: { connections: 3, lost: 1, waiting: 7, unsent: 0 } },
     live: { ...noLiveStats(), clients: 2, framesSent: 40, slowClosed: 1 },
     courier: {
       endpoints: 1,
@@ -94,6 +94,12 @@ test('commits and requests fall into the buckets of their duration', async () =>
   expect(now.get('pulsegate_commit_duration_seconds_sum')).toBeCloseTo(0.0415);
   expect(now.get('pulsegate_http_requests_total{route="pollStream",status="200"}')).toBe(1);
   expect(now.get('pulsegate_http_request_duration_seconds_count')).toBe(1);
+});
+
+test('of the two ways to MQTT only the one in use is shown', async () => {
+  const now = samples(await new GatewayMetrics({ collect: () => snapshot() }).render());
+  expect(now.get('pulsegate_external_waiting_messages')).toBe(7);
+  expect([now.has('pulsegate_mqtt_clients'), now.has('pulsegate_mqtt_sessions')]).toEqual([false, false]);
 });
 
 test('the process itself is described', async () => {

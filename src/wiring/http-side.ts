@@ -1,0 +1,97 @@
+import { createApi } from '../api/app.ts';
+import { livePath } from '../api/admission.ts';
+import { loadAssets } from '../api/asset-folder.ts';
+import type { GatewayMetrics } from '../api/metrics.ts';
+import type { ApiPorts, Readiness } from '../api/ports.ts';
+import { HttpServer, type Upgrade } from '../api/server.ts';
+import { issueToken } from '../access/device-tokens.ts';
+import { newProvisioningKey } from '../access/provisioning.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { ruleFaults } from '../catalog/rule-faults.ts';
+import type { Intake } from '../pipeline/intake.ts';
+import type { Identity } from './identity.ts';
+import type { Memory } from './memory.ts';
+import type { MqttSide } from './mqtt-side.ts';
+import type { Outlets } from './outlets.ts';
+import { readCertificate } from './pem.ts';
+import type { Stream } from './stream.ts';
+import type { Surroundings } from './surroundings.ts';
+
+export interface HttpSideParts {
+  readonly catalog: Catalog;
+  readonly memory: Memory;
+  readonly stream: Stream;
+  readonly identity: Identity;
+  readonly intake: Intake;
+  readonly outlets: Outlets;
+  readonly mqtt: MqttSide;
+  readonly metrics: GatewayMetrics;
+  readonly tryMapping: ApiPorts['tryMapping'];
+  readonly ready: () => Readiness;
+  /** The folder of the built dashboard; without it there is no page. */
+  readonly dashboard: (() => Promise<string>) | undefined;
+}
+
+/** Where people and programs ask, watch and decide. */
+export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideParts): Promise<HttpServer> {
+  const { config, clock, random, log, version } = surroundings;
+  const { catalog, memory, stream, identity, outlets, mqtt } = parts;
+  const { tokens, latest, devices, engine, cursorAt } = memory;
+  const api = createApi({
+    version,
+    basePath: config.http.basePath,
+    corsOrigins: config.http.cors,
+    clock,
+    random,
+    log,
+    limits: { bodyBytesMax: config.http.bodyBytesMax, waitMaxMs: 60_000 },
+    access: identity.requests,
+    proxies: { trustProxy: config.http.trustProxy, trustedProxies: config.http.trustedProxies },
+    keys: identity.keys,
+    intake: parts.intake,
+    latest,
+    devices,
+    reader: engine.reader,
+    stream: outlets.live,
+    catalog,
+    decisions: catalog,
+    identity: { commit: (changes) => stream.commit({ changes }) },
+    tokens: {
+      issue: (device, now, options) => issueToken(random, device, now, options),
+      ofDevice: (device) => tokens.ofDevice(device),
+    },
+    provisioning: {
+      newKey: (facts) => newProvisioningKey(random, facts),
+      verify: (presented) => identity.provisioning.verify(presented),
+      madeBy: (key) => identity.provisioning.madeBy(key),
+      provision: (wish) => identity.provisioning.provision(wish),
+    },
+    units: identity.units,
+    tryMapping: parts.tryMapping,
+    ruleFaults,
+    checkTarget: (url) => void outlets.guard.checkTarget(url),
+    cursor: () => cursorAt(stream.pipeline.seq),
+    ready: parts.ready,
+    metrics: parts.metrics,
+    assets: parts.dashboard ? await loadAssets(await parts.dashboard()) : { find: () => undefined },
+  });
+  const upgrades = new Map<string, Upgrade>([
+    [livePath, { isPublic: false, take: (request, socket, head) => outlets.live.handleUpgrade(request, socket, head) }],
+  ]);
+  const { handleUpgrade } = mqtt;
+  if (handleUpgrade) {
+    upgrades.set('/mqtt', {
+      isPublic: true,
+      take: (request, socket, head, { remoteAddress }) => handleUpgrade(request, socket, head, remoteAddress),
+    });
+  }
+  return new HttpServer({
+    api,
+    host: config.http.host,
+    port: config.http.port,
+    clock,
+    log,
+    tls: readCertificate(config.http.tls, 'http.tls'),
+    upgrades,
+  });
+}

@@ -1,0 +1,20 @@
+import type { MappedReading } from '../api/ports.ts';
+import { RejectedError } from '../base/errors.ts';
+import { compileMapping } from '../decode/mapping.ts';
+import type { Mapping } from '../domain/mapping.ts';
+import { anySender } from '../domain/principal.ts';
+
+/** What a mapping makes of a message; times null where it is the time of receipt. Throws `RejectedError`. */
+export function tryMapping(
+  mapping: Mapping,
+  topic: string,
+  payload: Uint8Array,
+  receivedAt: number,
+): readonly MappedReading[] {
+  const dialect = compileMapping(mapping).at(topic);
+  if (!dialect) throw new RejectedError('mapping_mismatch', `the topic does not fit the pattern "${mapping.topic}"`);
+  const { devices } = dialect.decode({ topic, payload, sender: anySender, receivedAt, again: false });
+  return devices.flatMap(({ device, readings }) =>
+    readings.map(({ metric, time, value }) => ({ device, metric, time, value })),
+  );
+}
