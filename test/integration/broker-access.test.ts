@@ -119,7 +119,7 @@ describe('a CONNECT', () => {
     ]);
     await eventually(() => rig.gatekeeper.asked.length === 2);
     gate.resolve();
-    expect((await codes).toSorted()).toEqual([0, 2]);
+    expect(new Set(await codes)).toEqual(new Set([0, 2]));
   });
 
   it('that takes long to judge may be followed by sixty messages, which are all acknowledged in order', async () => {
