@@ -5,7 +5,7 @@ import { createAdmission, livePath, type UpgradeOffer, type UpgradeVerdict } fro
 import { answerHeaders, corsHeaders, pageHeaders, preflightHeaders } from './headers.ts';
 import type { ApiPorts, Asset } from './ports.ts';
 import { logFieldsOf, notFound, problemOf, problemType, RequestRefused } from './problem.ts';
-import { checkMediaType, readBody } from './request-body.ts';
+import { checkMediaType, isGzip, readBody, unpackGzip } from './request-body.ts';
 import type { Route } from './route.ts';
 import { type Context, createRouter, type RequestState } from './router.ts';
 import { routeTable } from './routes.ts';
@@ -97,7 +97,7 @@ export function createApi(ports: ApiPorts): Api {
     if (route.success.mediaType === 'application/json' && !context.accepts('application/json')) {
       throw new RequestRefused('not_acceptable', 'answers come as application/json only');
     }
-    const { body, headers } = await route.answer({
+    const { status, body, headers } = await route.answer({
       id: context.state.id,
       caller: context.state.caller,
       now: ports.clock.now(),
@@ -105,16 +105,18 @@ export function createApi(ports: ApiPorts): Api {
       params,
       query: context.state.query,
       authorization: context.req.headers.authorization,
-      async readBody(types) {
-        const type = checkMediaType(context.req, types);
-        return { type, bytes: await readBody(context.req, context.res, ports.limits.bodyBytesMax) };
+      async readBody(types, leniency) {
+        const type = checkMediaType(context.req, types, leniency);
+        const { bodyBytesMax } = ports.limits;
+        const bytes = await readBody(context.req, context.res, bodyBytesMax);
+        return { type, bytes: isGzip(context.req) ? await unpackGzip(bytes, bodyBytesMax) : bytes };
       },
     });
-    context.status = route.success.status;
+    context.status = status;
     context.set(headers);
     // A proxy that takes its own path away on the way in must find it again in links.
     if (headers.location !== undefined) context.set('location', `${context.state.prefix}${headers.location}`);
-    if (route.success.schema === null) return;
+    if (status === 204) return;
     context.set('content-type', route.success.mediaType);
     context.body = route.success.mediaType === 'application/json' ? JSON.stringify(body) : body;
   }

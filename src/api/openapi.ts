@@ -70,7 +70,11 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
       ...(Object.keys(params.shape).length > 0 && { path: params }),
       ...(Object.keys(query.shape).length > 0 && { query }),
     },
-    responses: { [`${success.status}` as const]: successOf(route), ...problemsOf(route) },
+    responses: {
+      [`${success.status}` as const]: successOf(route, success.description),
+      ...(success.final && { [`${success.final.status}` as const]: successOf(route, success.final.description) }),
+      ...problemsOf(route),
+    },
   };
   if (route.description !== '') operation.description = route.description;
   if (route.isPublic) operation.security = [];
@@ -83,14 +87,17 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
   return operation;
 }
 
-function successOf(route: Route): { description: string; content?: Record<string, { schema: Route['params'] }> } {
-  const { description, schema, mediaType } = route.success;
+function successOf(
+  route: Route,
+  description: string,
+): { description: string; content?: Record<string, { schema: Route['params'] }> } {
+  const { schema, mediaType } = route.success;
   return schema ? { description, content: { [mediaType]: { schema: schema as Route['params'] } } } : { description };
 }
 
 function problemsOf(route: Route): Record<`${4 | 5}${string}`, ReturnType<typeof problemOf>> {
   const codes = new Set<ErrorCode>([...everywhere, ...route.refusals]);
-  if (!route.isPublic) codes.add('unauthorized').add('forbidden');
+  if (!route.isPublic) codes.add('unauthorized').add('forbidden').add('rate_limited');
   if (Object.keys(route.params.shape).length > 0) codes.add('not_found');
   if ('page' in route.query.shape) codes.add('page_invalid');
   if (route.body) {

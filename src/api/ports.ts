@@ -11,6 +11,9 @@ import type { ProvisioningKeyPatch } from '../contract/provisioning.ts';
 import type { RuleDraft, RulePatch } from '../contract/rule.ts';
 import type { StreamReading } from '../contract/reading.ts';
 import type { WebhookDraft, WebhookPatch } from '../contract/webhook.ts';
+import type { Command, Json } from '../domain/command.ts';
+import type { DeviceMessage } from '../decode/decoded.ts';
+import type { InfluxBatch, InfluxPrecision } from '../decode/influx.ts';
 import type { DeviceRecord } from '../domain/device.ts';
 import type { DeviceToken, TokenChange } from '../domain/device-token.ts';
 import type { Glob } from '../domain/glob.ts';
@@ -18,6 +21,7 @@ import type { KeyRecord, RouteScope } from '../domain/key.ts';
 import type { Caller, Sender } from '../domain/principal.ts';
 import type { Mapping } from '../domain/mapping.ts';
 import type { MetricProfile, Profile } from '../domain/profile.ts';
+import type { QuarantineRecord } from '../domain/quarantine.ts';
 import type { Value } from '../domain/reading.ts';
 import type { ProvisioningKey, Registration } from '../domain/registration.ts';
 import type { Rule } from '../domain/rule.ts';
@@ -49,8 +53,18 @@ export interface ApiPorts {
   readonly tokens: DeviceTokens;
   readonly provisioning: Provisioning;
   readonly units: Units;
+  readonly commands: Commands;
+  readonly quarantine: Quarantine;
   /** What a mapping makes of a message; times null where it is the time of receipt. Throws `RejectedError`. */
   tryMapping(mapping: Mapping, topic: string, payload: Uint8Array): readonly MappedReading[];
+  /**
+   * Reads InfluxDB line protocol: the good lines, and the faults of the others. `fallback` is the device of lines that name
+   * none. Throws `RejectedError` where there is no line at all.
+   */
+  decodeLines(
+    body: Uint8Array,
+    options: { readonly precision: InfluxPrecision; readonly fallback: string | null },
+  ): InfluxBatch;
   /** Faults of a rule that a schema cannot see; pointers into the rule. */
   ruleFaults(rule: RuleDraft): readonly Fault[];
   /** Throws `RejectedError` (`target_not_allowed`) for a URL that webhooks must not reach. */
@@ -89,8 +103,8 @@ export interface RequestFacts {
   readonly isUpgrade: boolean;
   /** The address holds nothing that a key protects: health, the page itself, a preflight. Host and Origin still count. */
   readonly isPublic: boolean;
-  /** What a key must be allowed for this. */
-  readonly scope: RouteScope;
+  /** What a key must be allowed for this; null where there is nothing, which any key may hear. */
+  readonly scope: RouteScope | null;
   /** Whether a device may come with its own token. */
   readonly forDevices: boolean;
 }
@@ -134,6 +148,16 @@ export interface Intake {
     format: 'json' | 'ndjson',
     options: { readonly partial: boolean; readonly sender: Sender },
   ): Promise<PostOutcome>;
+  /** As `post`, for a body of `bytes` bytes that a dialect decoded, with what it found wrong in it. */
+  postBatch(
+    devices: readonly DeviceMessage[],
+    options: {
+      readonly partial: boolean;
+      readonly sender: Sender;
+      readonly bytes: number;
+      readonly faults: readonly Fault[];
+    },
+  ): Promise<PostOutcome>;
 }
 
 export interface PostOutcome {
@@ -166,6 +190,34 @@ export interface Devices {
   /** In any order. */
   list(): Iterable<DeviceRecord>;
   get(device: string): DeviceRecord | undefined;
+}
+
+/** Commands that are not final yet; the others are asked of the reader. */
+export interface Commands {
+  /** Resolves once the command is on disk. Rejects with `RejectedError` (`too_many_commands`), or with `TransientError`. */
+  create(draft: {
+    readonly device: string;
+    readonly name: string;
+    readonly params: Json;
+    /** ms */
+    readonly ttl: number;
+  }): Promise<Command>;
+  find(id: string): Command | undefined;
+  /** The command once it is final; undefined when it is not open, when the time is over, or the signal aborts. */
+  waitAtMost(id: string, waitMs: number, signal: AbortSignal): Promise<Command | undefined>;
+  /** The command as it ended, which need not be by being cancelled; undefined when it is not open. */
+  cancel(id: string): Promise<Command | undefined>;
+}
+
+/** What can be done about refused messages. */
+export interface Quarantine {
+  /**
+   * Tries a message again; resolves once its readings are on disk and its row is gone. Rejects with `RejectedError` when
+   * it is still wrong (then it stays), or with `TransientError`.
+   */
+  retry(record: QuarantineRecord): Promise<PostOutcome>;
+  /** Throws messages away; resolves once that is on disk, rejects with `TransientError`. */
+  remove(ids: readonly number[]): Promise<void>;
 }
 
 /** The commit log as a polling reader sees it. */

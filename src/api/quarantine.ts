@@ -1,12 +1,18 @@
 import { z } from 'zod';
-import { Quarantined, QuarantineList } from '../contract/quarantine.ts';
+import { RejectedError } from '../base/errors.ts';
+import { Quarantined, QuarantineList, Retried, RetryFilter } from '../contract/quarantine.ts';
+import { Ingested } from '../contract/reading.ts';
 import type { QuarantineRecord } from '../domain/quarantine.ts';
+import { cursorAt } from './ingest.ts';
 import { formatTime } from './moment.ts';
 import { readPage, writePage } from './page-token.ts';
 import { limit, listMax, noParameters, page } from './parameters.ts';
 import type { ApiPorts } from './ports.ts';
-import { notFound } from './problem.ts';
-import { type Route, route } from './route.ts';
+import { notFound, RequestRefused, showFault } from './problem.ts';
+import { retryMatching } from './quarantine-retry.ts';
+import { jsonBody, type Route, route } from './route.ts';
+
+const quarantineParams = z.object({ id: z.string().meta({ override: { type: 'integer', minimum: 1 } }) });
 
 /** Bytes of a payload that a list shows. */
 const shownBytes = 1_024;
@@ -41,21 +47,73 @@ export function quarantineRoutes(ports: ApiPorts): readonly Route[] {
     id: 'getQuarantined',
     tag: 'quarantine',
     summary: 'One refused message with its whole payload',
-    params: z.object({ id: z.string().meta({ override: { type: 'integer', minimum: 1 } }) }),
+    params: quarantineParams,
     query: noParameters,
     body: null,
     success: { status: 200, description: 'The message', schema: Quarantined },
     refusals: ['not_found'],
-    async handler({ params }) {
-      const id = /^\d{1,15}$/.test(params.id) ? Number(params.id) : 0;
-      const [record] = await ports.reader.quarantine({ limit: 1, before: id + 1 });
-      if (record?.id !== id)
-        throw notFound('no message with this id is in the quarantine; the oldest make room for new');
-      return showQuarantined(record, record.payload.length);
+    handler: async ({ params: { id } }) => showQuarantined(await quarantinedOf(id), Number.POSITIVE_INFINITY),
+  });
+
+  const retryOne = route({
+    method: 'POST',
+    path: '/api/v1/quarantine/{id}/retry',
+    id: 'retryQuarantined',
+    tag: 'quarantine',
+    summary: 'Try a refused message again',
+    description:
+      'After its mapping was mended or its device registered. It is taken as it came, with its own time of receipt. When it is still wrong, 422 says why in `errors`, and it stays.',
+    params: quarantineParams,
+    query: noParameters,
+    body: null,
+    success: { status: 200, description: 'Its readings are on disk, and it left the quarantine', schema: Ingested },
+    refusals: ['not_found', 'validation_failed', 'storage_unavailable', 'overloaded'],
+    async handler({ params: { id } }) {
+      const record = await quarantinedOf(id);
+      const { seq, stored, replaced, identical } = await ports.quarantine.retry(record).catch(stillRefused);
+      return { cursor: cursorAt(ports, seq), stored, replaced, identical };
     },
   });
 
-  return [list, one];
+  const retryMany = route({
+    method: 'POST',
+    path: '/api/v1/quarantine/retry',
+    id: 'retryQuarantine',
+    tag: 'quarantine',
+    summary: 'Try refused messages again',
+    description:
+      'Those of a reason, of topics, or all, the oldest first. Each is taken or stays by itself. With `more` in the answer, ask again.',
+    params: noParameters,
+    query: noParameters,
+    body: jsonBody(RetryFilter),
+    success: { status: 200, description: 'What came of it', schema: Retried },
+    refusals: ['validation_failed', 'storage_unavailable', 'overloaded'],
+    handler: ({ body, signal }) => retryMatching(ports, body, signal),
+  });
+
+  const remove = route({
+    method: 'DELETE',
+    path: '/api/v1/quarantine/{id}',
+    id: 'deleteQuarantined',
+    tag: 'quarantine',
+    summary: 'Throw a refused message away',
+    params: quarantineParams,
+    query: noParameters,
+    body: null,
+    success: { status: 204, description: 'The message is gone', schema: z.void() },
+    refusals: ['not_found', 'storage_unavailable'],
+    async handler({ params: { id } }) {
+      await ports.quarantine.remove([(await quarantinedOf(id)).id]);
+    },
+  });
+
+  return [list, one, retryOne, retryMany, remove];
+
+  async function quarantinedOf(text: string): Promise<QuarantineRecord> {
+    const record = await ports.reader.quarantined(/^\d{1,15}$/.test(text) ? Number(text) : 0);
+    if (record) return record;
+    throw notFound('no message with this id is in the quarantine; the oldest make room for new');
+  }
 }
 
 function showQuarantined(record: QuarantineRecord, bytesMax: number): Quarantined {
@@ -75,6 +133,16 @@ function showQuarantined(record: QuarantineRecord, bytesMax: number): Quarantine
     payloadBytes: record.payload.length,
     truncated,
   };
+}
+
+/** The reason of today, which may be another than the one on record. */
+function stillRefused(thrown: unknown): never {
+  if (!(thrown instanceof RejectedError)) throw thrown;
+  const { code, pointer, message } = thrown;
+  const errors = thrown.errors.length > 0 ? thrown.errors : [{ pointer, code, detail: message }];
+  throw new RequestRefused('validation_failed', `the message is still refused: ${message}`, {
+    errors: errors.map(showFault),
+  });
 }
 
 /** The bytes as text, or null when they are not UTF-8. A character that the cut went through is dropped. */

@@ -3,7 +3,7 @@ import type { ErrorCode } from '../contract/error-codes.ts';
 import type { RouteScope } from '../domain/key.ts';
 import type { Caller } from '../domain/principal.ts';
 import { compareText } from './page.ts';
-import { parseJson } from './request-body.ts';
+import { type BodyLeniency, parseJson, strictBody } from './request-body.ts';
 import { parseBody, parseParameters } from './validation.ts';
 
 /**
@@ -31,15 +31,29 @@ export interface Route {
   readonly success: Success;
   /** Codes that this route answers beside those that every route may. */
   readonly refusals: readonly ErrorCode[];
+  /** For clients of another product; null for our own API. */
+  readonly foreign: ForeignProtocol | null;
   /** Parses what came and asks the handler. Throws what `problemOf` understands. */
   answer(incoming: Incoming): Promise<Outgoing>;
 }
 
+/** What a route does as another product's clients expect it. */
+export interface ForeignProtocol {
+  /** The shape in which it answers its own refusals, instead of problem+json. */
+  readonly refusal: z.ZodType;
+  /** An `Authorization` header with the key that came in a way of that product; undefined when none did. */
+  authorization(header: string | undefined, query: URLSearchParams): string | undefined;
+}
+
+type SuccessStatus = 200 | 201 | 202 | 204;
+
 export interface Success {
-  readonly status: 200 | 201 | 204;
+  readonly status: SuccessStatus;
   readonly description: string;
   readonly schema: z.ZodType | null;
   readonly mediaType: string;
+  /** How the same body is answered once there is nothing more to wait for. */
+  readonly final: { readonly status: SuccessStatus; readonly description: string } | null;
 }
 
 /** A request as the transport hands it over. */
@@ -55,10 +69,14 @@ export interface Incoming {
   /** The header as it came, for routes that judge credentials of their own. */
   readonly authorization: string | undefined;
   /** Checks the content type and reads the body; called at most once, after the parameters were found good. */
-  readBody(types: readonly string[]): Promise<{ readonly bytes: Uint8Array; readonly type: string }>;
+  readBody(
+    types: readonly string[],
+    leniency: BodyLeniency,
+  ): Promise<{ readonly bytes: Uint8Array; readonly type: string }>;
 }
 
 export interface Outgoing {
+  readonly status: number;
   readonly body: unknown;
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -97,6 +115,11 @@ interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, B, S extends z
     readonly description: string;
     readonly schema: S;
     readonly mediaType?: string;
+    readonly final?: {
+      readonly status: Success['status'];
+      readonly description: string;
+      is(body: z.output<S>): boolean;
+    };
   };
   readonly refusals?: readonly ErrorCode[];
   /** Where what was made can be found, for the Location header of a 201. */
@@ -106,6 +129,7 @@ interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, B, S extends z
 
 export interface BodySpec<B> {
   readonly types: readonly string[];
+  readonly leniency: BodyLeniency;
   readonly schema: z.ZodType;
   read(bytes: Uint8Array, type: string): B;
 }
@@ -133,8 +157,10 @@ export function route<P extends z.ZodObject, Q extends z.ZodObject, B, S extends
       description: success.description,
       schema: success.status === 204 ? null : success.schema,
       mediaType: success.mediaType ?? 'application/json',
+      final: success.final ? { status: success.final.status, description: success.final.description } : null,
     },
     refusals: spec.refusals ?? [],
+    foreign: null,
     async answer(incoming) {
       const params = parseParameters(spec.params, new URLSearchParams(incoming.params));
       const query = parseParameters(spec.query, incoming.query);
@@ -142,28 +168,35 @@ export function route<P extends z.ZodObject, Q extends z.ZodObject, B, S extends
       const request = { params, query, caller, authorization, now, signal, filters: filtersOf(incoming) };
       const answer = await spec.handler({ ...request, body: await readWith(body, incoming) });
       const headers: Record<string, string> = spec.location ? { location: spec.location(answer) } : {};
-      return { body: answer, headers };
+      const status = success.final?.is(answer) ? success.final.status : success.status;
+      return { status, body: answer, headers };
     },
   };
 }
 
 /** A JSON body that must have the shape of `schema`. */
 export function jsonBody<T extends z.ZodType>(schema: T): BodySpec<z.output<T>> {
-  return { types: ['application/json'], schema, read: (bytes) => parseBody(schema, parseJson(bytes)) };
+  return {
+    types: ['application/json'],
+    leniency: strictBody,
+    schema,
+    read: (bytes) => parseBody(schema, parseJson(bytes)),
+  };
 }
 
 /** A body that the handler reads itself; `schema` only documents it. */
 export function bytesBody(
   types: readonly string[],
   schema: z.ZodType,
+  leniency: BodyLeniency = strictBody,
 ): BodySpec<{ readonly bytes: Uint8Array; readonly type: string }> {
-  return { types, schema, read: (bytes, type) => ({ bytes, type }) };
+  return { types, leniency, schema, read: (bytes, type) => ({ bytes, type }) };
 }
 
 async function readWith<B>(spec: BodySpec<B> | null, incoming: Incoming): Promise<B> {
   // A route without a body has B = undefined; `route` cannot say so to the compiler.
   if (!spec) return undefined as B;
-  const { bytes, type } = await incoming.readBody(spec.types);
+  const { bytes, type } = await incoming.readBody(spec.types, spec.leniency);
   return spec.read(bytes, type);
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { alertRoutes } from './alerts.ts';
+import { commandRoutes } from './commands.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { deviceTokenRoutes } from './device-tokens.ts';
 import { deviceRoutes } from './devices.ts';
@@ -29,6 +30,7 @@ export function routeTable(ports: ApiPorts): readonly Route[] {
     ...profileRoutes(ports),
     ...mappingRoutes(ports),
     ...provisioningRoutes(ports),
+    ...commandRoutes(ports),
     ...latestRoutes(ports),
     ...readingRoutes(ports),
     ...manyReadingsRoutes(ports),

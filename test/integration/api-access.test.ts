@@ -122,9 +122,15 @@ describe('scopes', () => {
 function neededScope(route: Route): KeyScope {
   const tellsOfKeys = route.path.startsWith('/api/v1/keys');
   if (route.method === 'GET') return tellsOfKeys ? 'admin' : 'read';
-  const isForSenders = /\/(readings|write|commands)$/.test(route.path);
-  return route.method === 'POST' && isForSenders ? 'write' : 'admin';
+  const isForSenders = /\/(readings|write|commands|commands\/\{\w+\})$/.test(route.path);
+  return isForSenders ? 'write' : 'admin';
 }
+
+test('where there is nothing, any key hears so, whatever its scope', async () => {
+  const presented = key({ scopes: ['mqtt'] });
+  expectProblem(await as(presented, '/api/v1/reading', { method: 'POST', headers: json, body: reading }), 'not_found');
+  expectProblem(await as(presented, '/api/v1/readings', { method: 'DELETE' }), 'method_not_allowed');
+});
 
 describe('keys', () => {
   test('a key that has run out lets in no more', async () => {

@@ -31,6 +31,8 @@ const bodies: Readonly<Record<string, unknown>> = {
   updateKey: { name: 'Grafana 12' },
   createWebhook: { url: 'https://example.org/hook' },
   updateWebhook: { description: 'ours' },
+  createCommand: { name: 'restart' },
+  retryQuarantine: {},
 };
 
 let server: HttpServer;
@@ -254,7 +256,10 @@ function call(route: Route, options: Ask = {}, query = ''): Promise<Answer> {
 }
 
 function methodsOf(path: string): string[] {
-  const methods = routes.filter((route) => route.path === path).map((route): string => route.method);
+  // An address may fit a path with a parameter as well: `/quarantine/retry` and `/quarantine/{id}`.
+  const fits = (template: string): boolean =>
+    new RegExp(`^${template.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path);
+  const methods = routes.filter((route) => fits(route.path)).map((route): string => route.method);
   return [...methods, ...(methods.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].sort();
 }
 

@@ -7,7 +7,15 @@ import { ruleFaults } from '../../src/catalog/rule-faults.ts';
 import { KeyDesk } from '../../src/access/key-desk.ts';
 import { livePath } from '../../src/api/admission.ts';
 import { createApi, type Api } from '../../src/api/app.ts';
-import type { ApiPorts, Catalog, CurrentValue, StreamQuery, StreamResult, Verdict } from '../../src/api/ports.ts';
+import type {
+  ApiPorts,
+  PostOutcome,
+  Catalog,
+  CurrentValue,
+  StreamQuery,
+  StreamResult,
+  Verdict,
+} from '../../src/api/ports.ts';
 import { HttpServer } from '../../src/api/server.ts';
 import type { Alert, Transition } from '../../src/domain/alert.ts';
 import type { Command } from '../../src/domain/command.ts';
@@ -22,6 +30,7 @@ import type { Rule } from '../../src/domain/rule.ts';
 import type { Webhook } from '../../src/domain/webhook.ts';
 import type { Bucket, HistoryReader, Sample } from '../../src/history/reader.ts';
 import { createIdentity } from './api-identity.ts';
+import { CommandBook } from '../../src/commands/command-book.ts';
 import { FakeClock } from './fake-clock.ts';
 
 /** The rest of the gateway as the API sees it, small and in memory. */
@@ -36,6 +45,19 @@ export class Strangers {
   readonly attempts: Attempt[] = [];
   readonly quarantine: QuarantineRecord[] = [];
   readonly commands: Command[] = [];
+  /** Devices that take commands. */
+  readonly connected = new Set<string>();
+  /** A real book of commands, over `commands` as its disk. */
+  readonly commandBook: CommandBook = new CommandBook({
+    commit: (commands) => this.#keepCommands(commands),
+    publish: ({ device }) => Promise.resolve(this.connected.has(device)),
+    now: () => this.clock.now(),
+    clock: this.clock,
+    newId: () => `cmd_${this.commands.length + 1}`,
+    log: silentLog,
+  });
+  /** Codes with which messages of the quarantine are still refused, by id. */
+  readonly stillRefused = new Map<number, string>();
   readonly catalog = new MemoryCatalog(this.clock);
   readonly requests: { route: string; status: number }[] = [];
   readonly logged: object[] = [];
@@ -111,6 +133,16 @@ export class Strangers {
       },
       reader: this.#reader(checked),
       ...createIdentity(this).ports,
+      commands: {
+        create: async (draft) => checked(() => this.commandBook.create(draft)),
+        find: (id) => checked(() => this.commandBook.find(id)),
+        waitAtMost: (id, waitMs, signal) => this.commandBook.waitAtMost(id, waitMs, signal),
+        cancel: async (id) => checked(() => this.commandBook.cancel(id)),
+      },
+      quarantine: {
+        retry: async (record) => checked(() => this.#retry(record)),
+        remove: async (ids) => checked(() => this.#removeQuarantined(ids)),
+      },
       stream: { poll: (query) => checked(() => this.#poll(query)) },
       catalog: {
         snapshot: () => checked(() => this.catalog.snapshot()),
@@ -144,6 +176,28 @@ export class Strangers {
       },
       ...changes,
     };
+  }
+
+  async #keepCommands(changed: readonly Command[]): Promise<void> {
+    await Promise.resolve();
+    for (const command of changed) {
+      const at = this.commands.findIndex(({ id }) => id === command.id);
+      if (at === -1) this.commands.push(command);
+      else if (this.commands[at].settledAt === null) this.commands[at] = command;
+    }
+    this.commandBook.apply(changed);
+  }
+
+  #retry(record: QuarantineRecord): PostOutcome {
+    const code = this.stillRefused.get(record.id);
+    if (code !== undefined) throw new RejectedError(code, `still ${code}`, { pointer: '/now' });
+    this.#removeQuarantined([record.id]);
+    return { seq: this.seq, stored: 1, replaced: 0, identical: 0, refused: [] };
+  }
+
+  #removeQuarantined(ids: readonly number[]): void {
+    const kept = this.quarantine.filter(({ id }) => !ids.includes(id));
+    this.quarantine.splice(0, this.quarantine.length, ...kept);
   }
 
   /** The desk of access over `keys`. */
