@@ -25,8 +25,8 @@ export interface RequestFacts {
   readonly isUpgrade: boolean;
   /** The address holds nothing that a key protects: health, the page itself, a preflight. Host and Origin still count. */
   readonly isPublic: boolean;
-  /** What a key must be allowed for this. */
-  readonly scope: RouteScope;
+  /** What a key must be allowed for this; null where there is nothing, which any key may hear. */
+  readonly scope: RouteScope | null;
   /** Whether a device may come with its own token. */
   readonly forDevices: boolean;
 }
@@ -153,9 +153,9 @@ export function presentedKey(authorization: string | undefined): string | null {
   return /^(?:Bearer|Token) +(\S+)$/i.exec(authorization ?? '')?.[1] ?? null;
 }
 
-function judgeKey(key: KeyRecord, scope: RouteScope, now: number): Verdict {
+function judgeKey(key: KeyRecord, scope: RouteScope | null, now: number): Verdict {
   if (isExpired(key, now)) return refuse('unauthorized', `the key pulse_${key.id}_… has expired`);
-  if (!hasScope(key, scope)) {
+  if (scope !== null && !hasScope(key, scope)) {
     return refuse('forbidden', `the key pulse_${key.id}_… has not the scope "${scope}" that this needs`);
   }
   return { allowed: true, caller: { kind: 'key', id: key.id, scopes: key.scopes } };

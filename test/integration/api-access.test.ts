@@ -50,6 +50,7 @@ async function start(changes: Partial<ApiPorts> = {}, perMinute = 5): Promise<vo
   });
   const { intake } = strangers.ports();
   const watched: ApiPorts['intake'] = {
+    ...intake,
     post(bytes, format, options) {
       senders.push(options.sender);
       return intake.post(bytes, format, options);
