@@ -53,8 +53,11 @@ export interface Upgraded {
 interface Question {
   readonly isPublic: boolean;
   readonly isUpgrade: boolean;
-  readonly scope: RouteScope;
+  readonly scope: RouteScope | null;
   readonly forDevices: boolean;
+  /** In place of the headers of these names. */
+  readonly authorization?: string | undefined;
+  readonly contentType?: string | undefined;
 }
 
 /** Asks access before anything is read or looked up; an address that does not exist needs a key like any other. */
@@ -67,9 +70,16 @@ export function createAdmission(ports: ApiPorts, router: RouteMatcher): Admissio
       const route = target.path === null ? null : router.match(method, target.path).route;
       const asset = target.path === null || route ? undefined : ports.assets.find(target.path);
       const isPublic = route?.isPublic === true || asset !== undefined || target.isBareBase || method === 'OPTIONS';
-      const { scope = 'read', forDevices = false } = route ?? {};
+      const { scope = null, forDevices = false } = route ?? {};
       const client = clientOf(request);
-      const caller = await judge(request, client, { isPublic, isUpgrade: false, scope, forDevices }, route !== null);
+      const question: Question = {
+        isPublic,
+        isUpgrade: false,
+        scope,
+        forDevices,
+        ...presented(request, route, target),
+      };
+      const caller = await judge(request, client, question, route !== null);
       return { target, route, asset, client, caller };
     },
 
@@ -79,7 +89,7 @@ export function createAdmission(ports: ApiPorts, router: RouteMatcher): Admissio
         const offer = path === null ? undefined : offers.get(path);
         const client = clientOf(request);
         const isPublic = offer?.isPublic === true;
-        const question: Question = { isPublic, isUpgrade: true, scope: 'read', forDevices: false };
+        const question: Question = { isPublic, isUpgrade: true, scope: offer ? 'read' : null, forDevices: false };
         const caller = await judge(request, client, question, true);
         if (path !== null && offer) return { allowed: true, path, upgraded: { caller, remoteAddress: client.address } };
         const served = [...offers.keys()].map((path) => `${ports.basePath}${path}`).join(' and ');
@@ -113,6 +123,24 @@ export function createAdmission(ports: ApiPorts, router: RouteMatcher): Admissio
     if (verdict.code === 'unsupported_media_type' && !isTaken) return { kind: 'anyone' };
     throw new RequestRefused(verdict.code, verdict.detail, { headers: refusalHeaders(verdict) });
   }
+}
+
+/**
+ * What clients of another product present. They may bring a key in a way of their own. They send plain text as well,
+ * which no page can have sent that brings neither an `Origin` nor what browsers say of where a request comes from (Fetch
+ * Metadata): such a body counts as if it was JSON.
+ */
+function presented(
+  { headers }: IncomingMessage,
+  route: Route | null,
+  target: Target,
+): Pick<Question, 'authorization' | 'contentType'> {
+  if (!route?.foreign) return {};
+  const isOfPage = headers.origin !== undefined || headers['sec-fetch-site'] !== undefined;
+  return {
+    authorization: route.foreign.authorization(headers.authorization, target.query) ?? headers.authorization,
+    contentType: isOfPage ? headers['content-type'] : 'application/json',
+  };
 }
 
 function refusalHeaders(verdict: { readonly code: string; readonly retryAfterMs?: number }): Record<string, string> {

@@ -1,6 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 import { messageOf } from '../base/errors.ts';
 import { RequestRefused } from './problem.ts';
+
+/** What else than the plain thing a route takes. */
+export interface BodyLeniency {
+  /** Whether a body without a content type is of the first of the types. */
+  readonly mayBeUntyped: boolean;
+  /** Whether the body may come with `Content-Encoding: gzip`. */
+  readonly mayBeGzip: boolean;
+}
+
+export const strictBody: BodyLeniency = { mayBeUntyped: false, mayBeGzip: false };
 
 /**
  * Reads a body of at most `bytesMax` bytes, counted as they arrive. A larger one is refused with 413: when it is not
@@ -43,9 +55,13 @@ export function parseMediaType(header: string): { readonly type: string; readonl
 }
 
 /** Refuses with 415 what the route does not take; returns the type that was sent. */
-export function checkMediaType(request: IncomingMessage, accepted: readonly string[]): string {
+export function checkMediaType(
+  request: IncomingMessage,
+  accepted: readonly string[],
+  { mayBeUntyped, mayBeGzip }: BodyLeniency = strictBody,
+): string {
   const list = accepted.join(' or ');
-  const header = request.headers['content-type'];
+  const header = request.headers['content-type'] ?? (mayBeUntyped ? accepted[0] : undefined);
   const sent = header === undefined ? null : parseMediaType(header);
   if (!sent || !accepted.includes(sent.type) || (sent.charset !== null && sent.charset !== 'utf-8')) {
     const what = header === undefined ? 'no content type was sent' : `"${header.slice(0, 100)}" is not taken here`;
@@ -54,16 +70,45 @@ export function checkMediaType(request: IncomingMessage, accepted: readonly stri
     });
   }
   const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity' && !(mayBeGzip && isGzip(request))) {
     throw new RequestRefused(
       'unsupported_media_type',
       `content-encoding "${encoding.slice(0, 100)}" is not taken here`,
       {
-        headers: { 'accept-encoding': 'identity' },
+        headers: { 'accept-encoding': mayBeGzip ? 'gzip, identity' : 'identity' },
       },
     );
   }
   return sent.type;
+}
+
+export function isGzip(request: IncomingMessage): boolean {
+  return /^(?:x-)?gzip$/i.test(request.headers['content-encoding'] ?? '');
+}
+
+const gunzipped = promisify(gunzip);
+/** Text of readings shrinks to a tenth, now and then to a fiftieth; what claims much more is out to fill the memory. */
+const gzipRatioMax = 250;
+/** Below this the ratio does not matter. */
+const gzipFreeBytes = 64 * 1024;
+
+/**
+ * What a gzip body holds. Unpacked it may have `bytesMax` bytes, and not be out of all proportion to what was sent:
+ * beyond either it is refused with 413, before it is unpacked further. Refused with 400 when it is not gzip, or cut.
+ */
+export async function unpackGzip(packed: Uint8Array, bytesMax: number): Promise<Uint8Array> {
+  const maxOutputLength = Math.min(bytesMax, gzipFreeBytes + packed.length * gzipRatioMax);
+  try {
+    return await gunzipped(packed, { maxOutputLength });
+  } catch (error) {
+    if (error instanceof RangeError) {
+      throw new RequestRefused(
+        'payload_too_large',
+        `unpacked a body may have ${bytesMax} bytes and ${gzipRatioMax} times its packed size; send it in parts`,
+      );
+    }
+    throw new RequestRefused('bad_request', `the body is not gzip, or it was cut: ${messageOf(error)}`);
+  }
 }
 
 /** Reads JSON text. Refuses what is empty, not UTF-8 or not JSON. */

@@ -6,6 +6,8 @@ import { seededRandom } from '../../src/base/random.ts';
 import { ruleFaults } from '../../src/catalog/rule-faults.ts';
 import { KeyDesk } from '../../src/access/key-desk.ts';
 import { livePath } from '../../src/api/admission.ts';
+import type { DeviceMessage } from '../../src/decode/decoded.ts';
+import { decodeInfluxBatch } from '../../src/decode/influx.ts';
 import { createApi, type Api } from '../../src/api/app.ts';
 import type {
   ApiPorts,
@@ -119,7 +121,10 @@ export class Strangers {
       keys: this.#checkedKeys(checked),
       intake: {
         post: (bytes, format, { partial }) => Promise.resolve(checked(() => this.#post(bytes, format, partial))),
+        postBatch: (devices, { partial, faults }) =>
+          Promise.resolve(checked(() => this.#batch(devices, faults, partial))),
       },
+      decodeLines: (body, options) => decodeInfluxBatch(body, { ...options, device: null }),
       latest: {
         find: (device, metric) =>
           checked(() => [...this.#latest()].find((v) => v.device === device && v.metric === metric)),
@@ -250,6 +255,20 @@ export class Strangers {
     const good = rows.filter((row) => typeof row.value === 'number');
     for (const { device, metric, time, value } of good) this.put(device, metric, time, value);
     return { seq: this.seq, stored: good.length, replaced: 0, identical: 0, refused: faults };
+  }
+
+  #batch(devices: readonly DeviceMessage[], faults: readonly Fault[], partial: boolean) {
+    if (faults.length > 0 && !partial) {
+      throw new RejectedError('validation_failed', `nothing was stored: ${faults[0].detail}`, { errors: faults });
+    }
+    let stored = 0;
+    for (const { device, readings } of devices) {
+      for (const { metric, time, value } of readings) {
+        this.put(device, metric, time ?? this.clock.now(), value);
+        stored++;
+      }
+    }
+    return { seq: this.seq, stored, replaced: 0, identical: 0, refused: faults };
   }
 
   async #poll(query: StreamQuery): Promise<StreamResult> {
