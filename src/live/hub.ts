@@ -15,7 +15,7 @@ import { CommitStream } from './commit-stream.ts';
 import { Flusher } from './flusher.ts';
 import { defaultLiveLimits, type LiveLimits } from './limits.ts';
 import { type PollPage, type PollQuery, Polls } from './polls.ts';
-import type { LatestValues, OpenAlerts, ReadLog } from './ports.ts';
+import type { LatestValues, OpenAlerts, ReadLog, UnitOf } from './ports.ts';
 import { Pulse } from './pulse.ts';
 import { type LiveStats, noLiveStats } from './stats.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -27,6 +27,8 @@ export interface LiveHubOptions {
   /** The last published commit; asked once, at `start`. */
   readonly position: () => number;
   readonly directory: SeriesDirectory;
+  /** Left out: what the metric's name tells. */
+  readonly unitOf?: UnitOf | undefined;
   readonly latest: LatestValues;
   readonly openAlerts: OpenAlerts;
   readonly readLog: ReadLog;
@@ -70,7 +72,7 @@ export class LiveHub {
 
   /** Takes the position and begins with heartbeats. Before it nothing may be published; upgrades are refused. */
   start(): void {
-    const { epoch, directory, readLog, latest, openAlerts, log } = this.#options;
+    const { epoch, directory, unitOf, readLog, latest, openAlerts, log } = this.#options;
     const [limits, stats, clock, clients] = [this.#limits, this.#stats, this.#clock, this.#clients];
     const cursor = (seq: number): string => formatCursor(epoch(), seq);
     const onLogRead = (): void => void stats.logReads++;
@@ -85,7 +87,7 @@ export class LiveHub {
       limits,
       onBehind: (behind) => subscriptions.catchUpAgain(behind),
     });
-    const parts = { stream, catchUp, flusher, directory, latest, openAlerts, cursor, limits, stats, log };
+    const parts = { stream, catchUp, flusher, directory, unitOf, latest, openAlerts, cursor, limits, stats, log };
     const subscriptions = new Subscriptions(parts);
     const pulse = new Pulse({ clients, clock, limits, stats, beat: () => this.#beat() });
     this.#running = { stream, polls, flusher, subscriptions, pulse };

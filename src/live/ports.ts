@@ -28,3 +28,6 @@ export type OpenAlerts = () => Iterable<Alert>;
  * It may already hold commits that were not published yet. `firstKept > after + 1` shows that some were trimmed.
  */
 export type ReadLog = (query: { readonly after: number; readonly readingsMax: number }) => Promise<LogPage>;
+
+/** UCUM code of a metric of a device; null when nobody says. Asked when a series is named, not for each reading. */
+export type UnitOf = (device: string, metric: string) => string | null;

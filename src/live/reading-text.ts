@@ -1,5 +1,6 @@
 import type { SeriesDirectory } from '../domain/series.ts';
 import { unitOf } from '../domain/unit.ts';
+import type { UnitOf } from './ports.ts';
 import type { Value } from '../domain/reading.ts';
 import type { Rows } from './rows.ts';
 
@@ -9,13 +10,16 @@ import type { Rows } from './rows.ts';
  */
 export class ReadingText {
   readonly #directory: SeriesDirectory;
+  readonly #unitOf: UnitOf;
   /** By series id: `{"device":"…","metric":"…","time":"` */
   readonly #heads: (string | undefined)[] = [];
   #second = Number.NaN;
   #secondText = '';
 
-  constructor(directory: SeriesDirectory) {
+  /** Without `unitOf` a unit is what the metric's name tells. */
+  constructor(directory: SeriesDirectory, unitOfSeries: UnitOf = (_device, metric) => unitOf(metric)) {
     this.#directory = directory;
+    this.#unitOf = unitOfSeries;
   }
 
   /** `[{"device":…,"metric":…,"time":…,"value":…},…]` of the rows `from` … `to`, the end not included. */
@@ -41,7 +45,7 @@ export class ReadingText {
   /** `[n,device,metric,unit]` */
   seriesName(id: number): string {
     const { device, metric } = this.#directory.series(id);
-    return JSON.stringify([id, device, metric, unitOf(metric)]);
+    return JSON.stringify([id, device, metric, this.#unitOf(device, metric)]);
   }
 
   /** RFC 3339 in UTC with milliseconds, without quotes. */

@@ -10,7 +10,7 @@ import type { LiveClient } from './client.ts';
 import type { CommitStream } from './commit-stream.ts';
 import type { Flusher } from './flusher.ts';
 import type { LiveLimits } from './limits.ts';
-import type { LatestValues, OpenAlerts } from './ports.ts';
+import type { LatestValues, OpenAlerts, UnitOf } from './ports.ts';
 import { ReadingText } from './reading-text.ts';
 import { ReadingsChannel } from './readings-channel.ts';
 import { ReadingsSubscription } from './readings-subscription.ts';
@@ -32,7 +32,7 @@ export class Subscriptions {
 
   constructor(parts: SubscriptionsParts) {
     this.#parts = parts;
-    this.#text = new ReadingText(parts.directory);
+    this.#text = new ReadingText(parts.directory, parts.unitOf);
   }
 
   /** Subscriptions that are not live yet, or not any more. */
@@ -171,6 +171,7 @@ export interface SubscriptionsParts {
   readonly catchUp: CatchUp;
   readonly flusher: Flusher;
   readonly directory: SeriesDirectory;
+  readonly unitOf?: UnitOf | undefined;
   readonly latest: LatestValues;
   readonly openAlerts: OpenAlerts;
   readonly cursor: (seq: number) => string;

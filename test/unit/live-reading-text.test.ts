@@ -52,6 +52,15 @@ test('points and series names are the JSON that a JSON encoder would write', () 
   );
 });
 
+test('the unit in a series name is the one that is handed in for its device', () => {
+  const directory = { series: (id: number) => ({ id, device: `d${id}`, metric: 'temperature' }) };
+  const text = new ReadingText(directory, (device, metric) => (device === 'd1' ? `K of ${metric}` : null));
+  expect([text.seriesName(1), text.seriesName(2)]).toEqual([
+    '[1,"d1","temperature","K of temperature"]',
+    '[2,"d2","temperature",null]',
+  ]);
+});
+
 test('a slice of the rows is the same text as the slice alone', () => {
   const rows = rowsOf([1, 2, 3, 4].map((value) => ({ time: value, value })));
   const text = textOf([1, 2, 3, 4].map((n) => ({ device: `d${n}`, metric: 'm' })));
