@@ -1,5 +1,5 @@
 import { RejectedError } from '../base/errors.ts';
-import type { CommandReply } from '../domain/command.ts';
+import type { Command, CommandReply } from '../domain/command.ts';
 import type { DeviceStatus } from '../domain/device.ts';
 import type { OutgoingMessage } from '../domain/outgoing-message.ts';
 import type { Sender } from '../domain/principal.ts';
@@ -23,6 +23,11 @@ export interface DialectMessage {
 /** What one message says of one device. */
 export interface DeviceMessage {
   readonly device: string;
+  /**
+   * The device through which it speaks by the rules of its dialect: then it is this one that the sender must be, though
+   * it may not speak for others. Absent: itself.
+   */
+  readonly through?: string;
   readonly readings: readonly DecodedReading[];
   /** `timePointers[i]` is where the time of reading i stands, or would stand. */
   readonly timePointers: readonly string[];
@@ -73,6 +78,11 @@ export interface Dialect {
   claims(topic: string): boolean;
   /** Throws `RejectedError` with a pointer to the first fault. */
   decode(message: DialectMessage): Decoded;
+  /**
+   * A command as the device understands it; null for a device that the dialect does not know. Throws `RejectedError` for
+   * a command that makes no sense to it. `at`: epoch ms.
+   */
+  encodeCommand?(command: Command, at: number): OutgoingMessage | null;
   /**
    * Takes in a retained message of before the start, so that what follows is understood; nothing else comes of it.
    * Throws `RejectedError`.

@@ -1,4 +1,5 @@
 import { RejectedError } from '../base/errors.ts';
+import type { Command } from '../domain/command.ts';
 import type { Mapping } from '../domain/mapping.ts';
 import type { OutgoingMessage } from '../domain/outgoing-message.ts';
 import type { PayloadDialect } from '../domain/profile.ts';
@@ -54,6 +55,18 @@ export class Dialects {
   /** A payload on `devices/{device}/telemetry` in the dialect of the device's profile. Throws `RejectedError`. */
   decodePayload(dialect: PayloadDialect, device: string, message: DialectMessage): Decoded {
     return decodePayload(dialect, device, message);
+  }
+
+  /**
+   * A command as a foreign device understands it; null for one that speaks native. Throws `RejectedError` for a command
+   * that makes no sense to its device. `at`: epoch ms.
+   */
+  encodeCommand(command: Command, at: number): OutgoingMessage | null {
+    for (const dialect of this.#dialects) {
+      const encoded = dialect.encodeCommand?.(command, at);
+      if (encoded) return encoded;
+    }
+    return null;
   }
 
   /** MQTT filters under which a device may publish because a mapping says that a whole topic level is its id. */

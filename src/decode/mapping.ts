@@ -7,6 +7,7 @@ import { deviceIdRule, isDeviceId, isMetricName, metricNameRule } from '../domai
 import { compileTopicPattern, fillTemplate, insertedNames, type TopicMatch } from '../domain/topic-pattern.ts';
 import { decodeBare } from './bare.ts';
 import { type Decoded, type Dialect, type DialectMessage, deviceMessage } from './decoded.ts';
+import { foreignDevice, foreignMetric } from './foreign-name.ts';
 import { findMembers, memberOf, namesOf, pointerTokens } from './json-pointer.ts';
 import { mappedTime } from './mapped-time.ts';
 import { type DecodedReading, escapePointer, parseJson } from './native.ts';
@@ -71,7 +72,7 @@ export function compileMapping(mapping: Mapping): CompiledMapping {
       if (!match) return null;
       const after = match.levels.slice(Math.max(-1, ...used.map((name) => pattern.levelOf(name))) + 1);
       const bareMetric = match.parts.get('metric') ?? (after.join('.') || 'value');
-      const device = deviceName(fillTemplate(mapping.device, match.parts));
+      const device = foreignDevice(fillTemplate(mapping.device, match.parts));
       const place = { mapping, metrics, ignored, match, device, bareMetric };
       return { name: mapping.name, claims: (other) => other === topic, decode: (message) => decode(place, message) };
     },
@@ -239,7 +240,7 @@ function addMembers(
 }
 
 function add(name: string, value: Value, time: number | null, pointer: string, { readings, pointers }: Gathered): void {
-  const metric = metricName(name);
+  const metric = foreignMetric(name);
   if (!isMetricName(metric)) {
     throw new RejectedError('metric_invalid', `a metric name must be ${metricNameRule}`, { pointer });
   }
@@ -248,14 +249,4 @@ function add(name: string, value: Value, time: number | null, pointer: string, {
   }
   readings.push({ metric, time, value });
   pointers.push(pointer);
-}
-
-/** Foreign names hold what ours do not: a blank, a percent sign. Two that differ in nothing else become one. */
-function metricName(name: string): string {
-  const fit = name.replaceAll('/', '.').replaceAll(/[^A-Za-z0-9_.:-]/g, '_');
-  return /^[A-Za-z0-9_]/.test(fit) ? fit : `_${fit}`;
-}
-
-function deviceName(name: string): string {
-  return name.replaceAll(/[^A-Za-z0-9._:-]/g, '-');
 }

@@ -170,13 +170,13 @@ export class MessageReader {
     };
   }
 
-  #checkDevice({ device, readings, valuePointers }: DeviceMessage, sender: Sender): void {
-    this.#checkRanges(this.#terms(device, sender), readings, (index) => valuePointers?.[index] ?? '');
+  #checkDevice({ device, through, readings, valuePointers }: DeviceMessage, sender: Sender): void {
+    this.#checkRanges(this.#terms(device, sender, through), readings, (index) => valuePointers?.[index] ?? '');
   }
 
   /** The terms of a device for which the sender may speak and whose messages are taken. */
-  #terms(device: string, sender: Sender): DeviceTerms {
-    checkSender(sender, device);
+  #terms(device: string, sender: Sender, through = device): DeviceTerms {
+    checkSender(sender, through);
     const terms = this.#parts.devices.terms(device);
     checkTerms(terms);
     return terms;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Decoded, DialectMessage } from '../../src/decode/decoded.ts';
+import type { Decoded, Dialect, DialectMessage } from '../../src/decode/decoded.ts';
 import { type InfluxPrecision, decodeInflux } from '../../src/decode/influx.ts';
 import { decodeSenml } from '../../src/decode/senml.ts';
+import { Sparkplug } from '../../src/decode/sparkplug.ts';
 import { Thingsboard } from '../../src/decode/thingsboard.ts';
 import { decodeMapped } from '../support/mapping-files.ts';
 import { type CaseDecoder, type CaseOptions, caseFolders, caseOutcome, loadCases } from '../support/decode-cases.ts';
@@ -18,6 +19,7 @@ const dialects: Readonly<Record<string, () => CaseDecoder>> = {
     return (message) => dialect.decode(message);
   },
   mapping: () => decodeMapped,
+  sparkplug: () => remembering(new Sparkplug({ host: 'pulsegate' })),
 };
 
 const precisions: readonly InfluxPrecision[] = ['ns', 'us', 'ms', 's', 'm', 'h'];
@@ -25,6 +27,10 @@ const precisions: readonly InfluxPrecision[] = ['ns', 'us', 'ms', 's', 'm', 'h']
 function influx({ payload }: DialectMessage, options: CaseOptions): Decoded {
   const precision = precisions.find((known) => known === options.precision) ?? 'ns';
   return decodeInflux(payload, { precision, device: options.device ?? null, fallback: options.fallback ?? null });
+}
+
+function remembering(dialect: Dialect): CaseDecoder {
+  return (message) => dialect.decode(message);
 }
 
 function senml(format: 'json' | 'cbor'): CaseDecoder {
