@@ -1,7 +1,8 @@
+import { RejectedError } from '../base/errors.ts';
 import type { KeyRecord } from '../domain/key.ts';
 import type { Principal, TopicRights } from '../domain/principal.ts';
 import { isDeviceId } from '../domain/series.ts';
-import { type CompiledFilters, compileFilters, isReservedTopic } from '../domain/topic-filter.ts';
+import { type CompiledFilters, compileFilters, isReservedTopic, isTopicFilter } from '../domain/topic-filter.ts';
 import { deviceRights, isDownward, provisioningRights } from './device-rights.ts';
 import { type DeviceTokenBook, isTokenShaped } from './device-tokens.ts';
 import type { FailedAttempts } from './failed-attempts.ts';
@@ -82,8 +83,12 @@ export class MqttGatekeeper {
   readonly #denied: CompiledFilters;
   readonly #rights = new WeakMap<Principal, Rights>();
 
+  /** Throws `RejectedError` for a denied filter that is none: it would protect nothing. */
   constructor(parts: GatekeeperParts) {
     this.#parts = parts;
+    const wrong = parts.denySubscribe.find((filter) => !isTopicFilter(filter));
+    if (wrong !== undefined)
+      throw new RejectedError('filter_invalid', `mqtt.denySubscribe: "${wrong}" is no MQTT filter`);
     this.#denied = compileFilters(parts.denySubscribe);
   }
 

@@ -2,7 +2,7 @@ import type { ErrorCode } from '../contract/error-codes.ts';
 import type { KeyRecord, RouteScope } from '../domain/key.ts';
 import type { Caller } from '../domain/principal.ts';
 import { hasScope, isExpired, readKey, verifyKey } from './keys.ts';
-import { isLoopbackAddress, isLoopbackBind, isLoopbackHost } from './loopback.ts';
+import { isLoopbackBind, isLoopbackHost } from './loopback.ts';
 
 /**
  * Closed by default. Open mode (no keys) exists for the first minute only: it lets in what comes from this machine and
@@ -81,24 +81,6 @@ export function judgeBind(facts: {
 /** Judges an HTTP request or upgrade. Pure; the caller reads the headers and answers. */
 export function judgeRequest(request: RequestFacts, policy: AccessPolicy): Verdict {
   return policy.openMode ? judgeOpen(request) : judgeWithKeys(request, policy);
-}
-
-/** Judges an MQTT CONNECT. With keys the password is one of them; the user name may say anything. */
-export function judgeConnect(
-  connect: {
-    readonly remoteAddress: string | undefined;
-    readonly username: string | undefined;
-    readonly password: string | undefined;
-  },
-  policy: Pick<AccessPolicy, 'openMode' | 'keys'>,
-): { readonly allowed: true } | { readonly allowed: false; readonly detail: string } {
-  if (policy.openMode) {
-    if (connect.remoteAddress !== undefined && isLoopbackAddress(connect.remoteAddress)) return { allowed: true };
-    return { allowed: false, detail: 'without keys only clients on this machine are let in' };
-  }
-  if (connect.password === undefined) return { allowed: false, detail: 'a key is needed as the password' };
-  if (verifyKey(connect.password, policy.keys)) return { allowed: true };
-  return { allowed: false, detail: whyUnknown(connect.password) };
 }
 
 function judgeOpen(request: RequestFacts): Verdict {

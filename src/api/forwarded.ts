@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { RejectedError } from '../base/errors.ts';
 import type { ProxyTrust } from './ports.ts';
 
 /** Who asks and under which name, as far as that can be believed. */
@@ -119,9 +120,8 @@ function networks(entries: readonly string[]): BlockList {
       if (bits === undefined) list.addAddress(address, family);
       else list.addSubnet(address, Number(bits), family);
     } catch (error) {
-      throw new Error(`http.trustedProxies: "${entry}" is neither an address nor a network such as 10.0.0.0/8`, {
-        cause: error,
-      });
+      const detail = `http.trustedProxies: "${entry}" is neither an address nor a network such as 10.0.0.0/8`;
+      throw new RejectedError('parameter_invalid', detail, { cause: error });
     }
   }
   return list;

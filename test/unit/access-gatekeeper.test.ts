@@ -198,6 +198,16 @@ describe('a CONNECT', () => {
   });
 });
 
+test('in open mode this machine is every loopback address, and nothing else', async () => {
+  world.openMode = true;
+  for (const remoteAddress of ['127.0.0.1', '::1', '::ffff:127.0.0.1', '127.8.8.8']) {
+    expect(await admitted({ remoteAddress })).toEqual({ kind: 'open' });
+  }
+  for (const remoteAddress of ['10.0.0.1', '::ffff:10.0.0.1', 'localhost', '', undefined]) {
+    expect(await refused({ remoteAddress })).toBe(5);
+  }
+});
+
 describe('wrong credentials', () => {
   test('bar an address after the fifth, for everybody behind it and for the rest of the minute', async () => {
     vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] });
@@ -380,6 +390,11 @@ test('whatever may be subscribed to may be received, every topic of it, and what
     { numRuns: 5_000 },
   );
   expect(granted).toBeGreaterThan(100);
+});
+
+test('a filter to be denied that is none stops the start and is named', () => {
+  world.denySubscribe = ['secret/#', 'a#'];
+  expect(() => world.gatekeeper()).toThrow('"a#"');
 });
 
 describe('a principal is valid', () => {

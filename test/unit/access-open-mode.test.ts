@@ -1,17 +1,26 @@
 import { describe, expect, test } from 'vitest';
 import { newKey } from '../../src/access/keys.ts';
 import type { AccessPolicy, RequestFacts, Verdict } from '../../src/access/open-mode.ts';
-import { isOpenMode, judgeBind, judgeConnect, judgeRequest } from '../../src/access/open-mode.ts';
+import { isOpenMode, judgeBind, judgeRequest } from '../../src/access/open-mode.ts';
 import { seededRandom } from '../../src/base/random.ts';
 
 const { key, record } = newKey(seededRandom(1), { name: 'test', createdAt: '2026-01-01T00:00:00.000Z' });
 const stranger = newKey(seededRandom(2), { name: 'other', createdAt: '2026-01-01T00:00:00.000Z' }).key;
-const open: AccessPolicy = { openMode: true, keys: [], corsOrigins: [] };
-const closed: AccessPolicy = { openMode: false, keys: [record], corsOrigins: ['https://grafana.example/'] };
+const now = Date.UTC(2026, 8, 21);
+const open: AccessPolicy = { openMode: true, keys: [], corsOrigins: [], now, device: () => null };
+const closed: AccessPolicy = {
+  openMode: false,
+  keys: [record],
+  corsOrigins: ['https://grafana.example/'],
+  now,
+  device: () => null,
+};
 
 function facts(parts: Partial<RequestFacts>): RequestFacts {
   return {
     method: 'GET',
+    remoteAddress: '192.0.2.7',
+    scheme: null,
     host: '127.0.0.1:8080',
     origin: undefined,
     authorization: undefined,
@@ -19,6 +28,8 @@ function facts(parts: Partial<RequestFacts>): RequestFacts {
     forwarded: false,
     isUpgrade: false,
     isPublic: false,
+    scope: 'read',
+    forDevices: false,
     ...parts,
   };
 }
@@ -31,14 +42,6 @@ const withKeys = (parts: Partial<RequestFacts>): string => outcome(judgeRequest(
 function detail(text: string): string {
   const verdict = judgeRequest(facts({ authorization: `Bearer ${text}` }), closed);
   return verdict.allowed ? '' : verdict.detail;
-}
-
-function connectsFrom(remoteAddress: string | undefined): boolean {
-  return judgeConnect({ remoteAddress, username: 'd', password: 'x' }, open).allowed;
-}
-
-function connectWith(password: string | undefined): ReturnType<typeof judgeConnect> {
-  return judgeConnect({ remoteAddress: '127.0.0.1', username: 'wearable-01', password }, closed);
 }
 
 describe('in open mode', () => {
@@ -221,16 +224,4 @@ test('a listener that others can reach does not start without a key, and the rea
   for (const host of ['127.0.0.1', '::1', 'localhost', '127.9.9.9']) {
     expect(judgeBind({ option: 'http.host', host, hasKeys: false })).toBeNull();
   }
-});
-
-test('an MQTT client without keys must be on this machine', () => {
-  expect(['127.0.0.1', '::1', '::ffff:127.0.0.1', '127.8.8.8'].map(connectsFrom)).toEqual([true, true, true, true]);
-  expect(['10.0.0.1', '::ffff:10.0.0.1', 'localhost', '', undefined].map(connectsFrom)).toEqual(Array(5).fill(false));
-});
-
-test('an MQTT client with keys must have one as its password, wherever it is', () => {
-  expect(connectWith(key).allowed).toBe(true);
-  expect(connectWith(stranger)).toEqual({ allowed: false, detail: 'the key is unknown' });
-  expect(connectWith('')).toEqual({ allowed: false, detail: 'the key is unknown' });
-  expect(connectWith(undefined)).toEqual({ allowed: false, detail: 'a key is needed as the password' });
 });
