@@ -106,6 +106,20 @@ export class Admission {
     this.#refused.set(why, (this.#refused.get(why) ?? 0) + 1);
   }
 
+  /** Somebody speaks another version of MQTT, and is told so with return code 1. */
+  protocolRefused(level: number, remote: string | undefined): void {
+    this.count('protocol');
+    if (level !== 5) {
+      this.#parts.rareLog.warn({ remote, level }, 'an MQTT client was refused: there is no such protocol level');
+      return;
+    }
+    this.#version5++;
+    this.#parts.rareLog.warn(
+      { remote },
+      'an MQTT 5 client was refused: the embedded broker speaks MQTT 3.1.1; for MQTT 5 connect this gateway to a broker of yours (mqtt.mode: external)',
+    );
+  }
+
   left(visitor: Visitor): void {
     const { clientId } = visitor;
     if (clientId !== null && this.#holders.get(clientId) === visitor) this.#holders.delete(clientId);
@@ -166,19 +180,14 @@ export class Admission {
 
   /** Before the CONNECT is looked at: an error closes the connection without an answer. */
   async #look({ visit }: Visitor, protocolLevel: number): Promise<Error | null> {
-    const { gatekeeper, clock, random, rareLog } = this.#parts;
+    const { gatekeeper, clock, random } = this.#parts;
     const { remoteAddress } = visit;
     if (await gatekeeper.isBarred(remoteAddress)) {
       this.count('barred');
       return new Error('too many wrong credentials came from this address');
     }
     if (protocolLevel > 4) {
-      this.#version5++;
-      this.count('protocol');
-      rareLog.warn(
-        { remote: remoteAddress },
-        'an MQTT 5 client was refused: the embedded broker speaks MQTT 3.1.1; for MQTT 5 connect this gateway to a broker of yours (mqtt.mode: external)',
-      );
+      this.protocolRefused(protocolLevel, remoteAddress);
       return null;
     }
     const sinceReadmission = clock.monotonic() - this.#admitFrom;

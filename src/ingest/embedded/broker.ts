@@ -23,6 +23,7 @@ import { listen, portOf, tcpListener, tlsListener } from './listeners.ts';
 import { Outgoing } from './outgoing.ts';
 import { PacketScanner } from './packet-scanner.ts';
 import { Presence } from './presence.ts';
+import { unacceptableLevel, unacceptableLevelPacket } from './protocol-level.ts';
 import { ProvisionDesk } from './provision-desk.ts';
 import { RareLog } from './rare-log.ts';
 import { Relay } from './relay.ts';
@@ -288,6 +289,14 @@ export class EmbeddedBroker {
       stream.destroy();
       return;
     }
+    // Before the connection hears of it, and only of the first bytes.
+    stream.once('data', (chunk: Buffer) => {
+      const level = unacceptableLevel(chunk);
+      if (level === null) return;
+      this.#admission.protocolRefused(level, visit.remoteAddress);
+      stream.write(unacceptableLevelPacket);
+      connection.destroy();
+    });
     const connection = new GuardedConnection(stream, {
       scanner: new PacketScanner(this.#limits),
       clock: this.#parts.clock,
