@@ -1,6 +1,7 @@
+import { GrantedQos } from './granted-qos.ts';
 import type { ArrivingPacket, StoreClient, StoredPacket, StoredSubscription, WillPacket } from './packet.ts';
 
-type Forward = (client: StoreClient, packet: StoredPacket) => unknown;
+type Forward = (client: StoreClient, packet: StoredPacket) => StoredPacket | null | void;
 type Grant = (
   client: StoreClient,
   subscription: StoredSubscription,
@@ -26,6 +27,8 @@ export interface Guard {
   arriving(client: StoreClient | null, packet: ArrivingPacket): void;
   /** Whether a message stays in its queue for now. */
   holds(client: StoreClient, packet: StoredPacket): boolean;
+  /** Whether it was taken out of a queue, with the QoS that it has there. */
+  isFromQueue(packet: StoredPacket): boolean;
   /** The broker refused to forward it. */
   refused(client: StoreClient, packet: StoredPacket): void;
   /** Whether it only stands for a session without subscriptions. */
@@ -43,11 +46,12 @@ export function guardDecisions(broker: StoreBroker, guard: Guard): void {
     guard.arriving(client, packet);
     enter.call(broker, client, packet, done);
   };
+  const qos = new GrantedQos();
   broker.authorizeForward = (client, packet) => {
     if (guard.holds(client, packet)) return null;
-    const verdict = forward.call(broker, client, packet);
-    if (!verdict) guard.refused(client, packet);
-    return verdict;
+    if (forward.call(broker, client, packet)) return guard.isFromQueue(packet) ? packet : qos.apply(client, packet);
+    guard.refused(client, packet);
+    return null;
   };
   broker.authorizeSubscribe = (client, subscription, done) => {
     if (guard.isMarker(subscription)) {
@@ -56,7 +60,7 @@ export function guardDecisions(broker: StoreBroker, guard: Guard): void {
     }
     grant.call(broker, client, subscription, (error, granted) => {
       if (!error && !granted) guard.refusedSubscription(subscription);
-      done(error, granted);
+      done(error, granted && qos.note(client, granted));
     });
   };
 }

@@ -109,20 +109,20 @@ export class OutgoingMessages {
   }
 
   /**
-   * Whether a message that is on its way to a client has to stay in its queue for now: older ones wait, its window is
-   * full, or it went already. Otherwise it counts as handed out.
+   * Whether a message that aedes is about to deliver is not for it to deliver: it waits in the queue, or left it already,
+   * under way or acknowledged. What has no place in the queue, because its subscription has QoS 0, is none of it.
    */
   holds(session: Session, packet: StoredPacket): boolean {
-    if (packet.brokerId === queueId || packet.messageId !== undefined) return false;
-    if (packet.qos === 0) return session.isOpening;
-    const { queue } = session;
-    const owed = queue.byOrigin(originOf(packet));
-    if (!owed) return session.isOpening || (packet.brokerCounter ?? 0) <= session.sentCounter;
-    if (!queue.isWaiting(owed)) return true;
-    if (session.isOpening || session.replayLeft > 0) return true;
-    if (queue.firstWaiting !== owed || queue.underWay >= windowMax) return true;
-    this.#handOut(session, owed);
-    return false;
+    if (this.isFromQueue(packet)) return false;
+    // Nothing is sent to a client before its CONNACK [MQTT-3.2.0-1].
+    if (session.isOpening) return true;
+    if (packet.qos === 0) return false;
+    return session.queue.byOrigin(originOf(packet)) !== undefined || (packet.brokerCounter ?? 0) <= session.sentCounter;
+  }
+
+  /** Whether a packet was handed out here. */
+  isFromQueue(packet: StoredPacket): boolean {
+    return packet.brokerId === queueId || packet.messageId !== undefined;
   }
 
   /** Access says no to a message that was to be sent. */
@@ -151,7 +151,12 @@ export class OutgoingMessages {
     if (session.replayLeft > 0) session.replayLeft--;
     if (!isAgain) this.put(session, owed);
     // Sent again under another id, it would be another message to a receiver that is to have it once.
-    if (packet.qos === 2 && !isAgain) await this.#journal.written();
+    if (packet.qos === 2 && !isAgain) session.sending = this.#journal.written();
+    const { sending } = session;
+    if (sending) {
+      await sending;
+      if (session.sending === sending) session.sending = null;
+    }
     this.pump(session);
   }
 
@@ -190,6 +195,7 @@ export class OutgoingMessages {
   /** Its client is gone. */
   recall(session: Session): void {
     session.replayLeft = 0;
+    session.sending = null;
     session.queue.recall();
     for (const { seq, packet } of session.queue.all())
       if (packet.messageId === undefined) this.#waiting.set(seq, session);

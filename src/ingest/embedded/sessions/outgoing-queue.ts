@@ -37,10 +37,6 @@ export class OutgoingQueue {
     return this.#leaving.size + this.#inFlight.size;
   }
 
-  get leaving(): number {
-    return this.#leaving.size;
-  }
-
   /** The oldest that was not handed out. */
   get firstWaiting(): Owed | undefined {
     return this.#waiting.values().next().value;
@@ -76,14 +72,6 @@ export class OutgoingQueue {
   bySeq(seq: number, packetId: number | undefined): Owed | undefined {
     const owed = this.#leaving.get(seq) ?? this.byPacketId(packetId);
     return owed?.seq === seq ? owed : undefined;
-  }
-
-  isWaiting(owed: Owed): boolean {
-    return this.#waiting.has(owed.seq);
-  }
-
-  isLeaving(owed: Owed): boolean {
-    return this.#leaving.has(owed.seq);
   }
 
   /** Hands a waiting message out. */

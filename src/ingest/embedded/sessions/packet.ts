@@ -42,6 +42,8 @@ export interface StoreClient {
   readonly id: string;
   readonly clean?: boolean;
   readonly closed?: boolean;
+  /** By filter, what aedes delivers to it. */
+  readonly subscriptions?: Readonly<Record<string, { readonly qos: number }>>;
   /** Sends one message, asking `authorizeForward` first. A method of aedes' clients that its types leave out. */
   deliverQoS?(packet: StoredPacket, done: () => void): void;
 }

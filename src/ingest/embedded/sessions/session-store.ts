@@ -237,6 +237,10 @@ export class SessionStore implements Guard {
     return session !== undefined && this.#outgoing.holds(session, packet);
   }
 
+  isFromQueue(packet: StoredPacket): boolean {
+    return this.#outgoing.isFromQueue(packet);
+  }
+
   refused(client: StoreClient, packet: StoredPacket): void {
     const session = this.#sessionWith(client);
     if (session) this.#outgoing.refuse(session, packet);
@@ -282,6 +286,8 @@ export class SessionStore implements Guard {
     const granted = subscriptions.filter((subscription) => !this.#refusedSubscriptions.has(subscription));
     if (granted.length === 0) return;
     const session = this.#table.of(client.id);
+    const settled = Promise.withResolvers<void>();
+    session.subscribing = settled.promise;
     for (const given of granted) {
       const { topic, qos, rh, rap, nl } = given;
       const before = session.subscriptions.get(topic);
@@ -290,10 +296,17 @@ export class SessionStore implements Guard {
       else this.#tree.delete(topic, client.id);
       if (before?.qos !== qos) this.#journal.put('subscription', client.id, topic, () => encodeSubscription(qos));
     }
-    await this.#journal.written();
+    try {
+      await this.#journal.written();
+    } finally {
+      settled.resolve();
+    }
   }
 
   async removeSubscriptions(client: StoreClient, filters: readonly string[]): Promise<void> {
+    // aedes handles the packets of one chunk at the same time: a SUBSCRIBE before this one may still be judged or written.
+    await new Promise((resolve) => setImmediate(resolve));
+    await this.#table.get(client.id)?.subscribing;
     const session = this.#table.get(client.id);
     if (!session) return;
     for (const filter of filters) {
@@ -340,7 +353,7 @@ export class SessionStore implements Guard {
 
   /** Waits for nothing, see the README; what was not prepared is written within a moment. */
   async outgoingEnqueueCombi(
-    subscriptions: readonly { readonly clientId: string; readonly qos?: number | undefined }[],
+    subscriptions: readonly { readonly clientId?: string; readonly qos?: number | undefined }[],
     packet: StoredPacket,
   ): Promise<void> {
     const ahead = typeof packet.payload === 'object' ? this.#prepared.get(packet.payload)?.rows : undefined;
@@ -355,6 +368,7 @@ export class SessionStore implements Guard {
       const isKept = this.#outgoing.add(session, owed);
       if (isKept && !written) this.#outgoing.put(session, owed, true);
       if (!isKept && written) this.#outgoing.unput(clientId, owed);
+      this.#outgoing.pump(session);
     }
     // Those that do not want it any more.
     for (const [clientId, owed] of ahead ?? []) this.#outgoing.unput(clientId, owed);

@@ -15,6 +15,10 @@ export class Session {
   replayLeft = 0;
   /** Whether it has a row: it was opened by a CONNECT, or comes from one. */
   isDurable = false;
+  /** Resolves once the last SUBSCRIBE is on disk, or could not be written. */
+  subscribing: Promise<void> | null = null;
+  /** Resolves once the last QoS 2 message may be sent; those behind it wait for that, too. */
+  sending: Promise<void> | null = null;
   /** Monotonic ms since when the client is away. */
   absentFrom: number;
   /** The same as wall time, epoch ms; 0 while it is connected. */
