@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { type ErrorCode, errorCodes } from '../contract/error-codes.ts';
 import { Problem } from '../contract/rest.ts';
@@ -106,15 +107,23 @@ function problemsOf(route: Route): Record<`${4 | 5}${string}`, ReturnType<typeof
     }
     codes.add('payload_not_json');
   }
-  const byStatus = Map.groupBy(codes, (code) => errorCodes[code].status);
+  const byStatus = Map.groupBy(codes, (code) => statusOf(code, route));
   const sorted = [...byStatus].sort(([left], [right]) => left - right);
-  return Object.fromEntries(sorted.map(([status, codes]) => [status, problemOf(codes)]));
+  return Object.fromEntries(sorted.map(([status, codes]) => [status, problemOf(codes, route)]));
 }
 
-function problemOf(codes: readonly ErrorCode[]): {
-  description: string;
-  content: { 'application/problem+json': { schema: typeof Problem } };
-} {
+/** Foreign protocols know no 422. */
+function statusOf(code: ErrorCode, { foreign }: Route): number {
+  const { status } = errorCodes[code];
+  return foreign && status === 422 ? 400 : status;
+}
+
+function problemOf(
+  codes: readonly ErrorCode[],
+  { foreign }: Route,
+): { description: string; content: Record<string, { schema: z.ZodType }> } {
   const description = codes.map((code) => `\`${code}\`: ${errorCodes[code].title}`).join('; ');
-  return { description, content: { 'application/problem+json': { schema: Problem } } };
+  const problem = { 'application/problem+json': { schema: Problem } };
+  // What is refused before the route is asked is a problem on foreign routes, too.
+  return { description, content: foreign ? { 'application/json': { schema: foreign.refusal }, ...problem } : problem };
 }

@@ -4,6 +4,7 @@ import { commandRoutes } from './commands.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { deviceTokenRoutes } from './device-tokens.ts';
 import { deviceRoutes } from './devices.ts';
+import { influxRoutes } from './influx.ts';
 import { ingestRoutes } from './ingest.ts';
 import { keyRoutes } from './keys.ts';
 import { latestRoutes } from './latest.ts';
@@ -35,6 +36,7 @@ export function routeTable(ports: ApiPorts): readonly Route[] {
     ...readingRoutes(ports),
     ...manyReadingsRoutes(ports),
     ...ingestRoutes(ports),
+    ...influxRoutes(ports),
     ...streamRoutes(ports),
     ...ruleRoutes(ports),
     ...alertRoutes(ports),
