@@ -94,9 +94,8 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
       };
 
       function* matching(after: string | null): Generator<KnownDevice> {
-        for (const known of everyDevice(ports)) {
-          if (after !== null && known.device <= after) continue;
-          if (!query.device.matches(known.device)) continue;
+        const isWanted = (id: string): boolean => (after === null || id > after) && query.device.matches(id);
+        for (const known of everyDevice(ports, isWanted)) {
           if (query.state !== undefined && stateOf(known) !== query.state) continue;
           if (query.approval !== undefined && approvalOf(known) !== query.approval) continue;
           if (query.profile !== undefined && profileOf(known) !== query.profile) continue;
@@ -295,7 +294,7 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
       });
     }
     const matches = compileGlob(pattern);
-    return [...everyDevice(ports)].filter((known) => approvalOf(known) === 'pending' && matches(known.device));
+    return [...everyDevice(ports, matches)].filter((known) => approvalOf(known) === 'pending');
   }
 
   function factsOf(device: string, metric: string): DeviceMetric {
@@ -310,14 +309,15 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
   }
 }
 
-/** Registered ones, then those that came by themselves. */
-function* everyDevice(ports: ApiPorts): Generator<KnownDevice> {
+/** Registered ones, then those that came by themselves. The id is asked about first: there may be 100,000 of them. */
+function* everyDevice(ports: ApiPorts, isWanted: (id: string) => boolean): Generator<KnownDevice> {
   const { registrations } = ports.decisions.snapshot();
   for (const [device, registration] of registrations) {
-    yield { device, registration, record: ports.devices.get(device) };
+    if (isWanted(device)) yield { device, registration, record: ports.devices.get(device) };
   }
   for (const record of ports.devices.list()) {
-    if (!registrations.has(record.device)) yield { device: record.device, registration: undefined, record };
+    const { device } = record;
+    if (isWanted(device) && !registrations.has(device)) yield { device, registration: undefined, record };
   }
 }
 

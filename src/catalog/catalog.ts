@@ -1,9 +1,4 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Clock, Timer } from '../base/clock.ts';
-import { InvariantError, messageOf, RejectedError } from '../base/errors.ts';
-import type { Log } from '../base/log.ts';
-import type { Random } from '../base/random.ts';
+import { InvariantError, RejectedError } from '../base/errors.ts';
 import { randomId } from '../base/random.ts';
 import type { RegistrationDraft, RegistrationPatch } from '../contract/device.ts';
 import type { MappingPatch } from '../contract/mapping.ts';
@@ -17,8 +12,7 @@ import type { ProvisioningKey, Registration } from '../domain/registration.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import { newWebhookSecret } from '../domain/webhook-secret.ts';
-import type { CatalogContents } from './catalog-text.ts';
-import { emptyCatalog, readCatalogText, writeCatalogText } from './catalog-text.ts';
+import { type CatalogListener, type CatalogParts, CatalogStore, withSecret } from './catalog-store.ts';
 import {
   newMapping,
   newProfile,
@@ -29,144 +23,81 @@ import {
   patchedRule,
   patchedWebhook,
 } from './decision.ts';
-import { EditedMeanwhileError } from './durable-file.ts';
-import { KeptFile } from './kept-file.ts';
-import { RegistrationBook } from './registration-book.ts';
 import { type ApprovalDecision, created, decided, patched } from './registration-decision.ts';
-import type { SecretsContents } from './secrets-text.ts';
-import { emptySecrets, readSecretsText, writeSecretsText } from './secrets-text.ts';
 import type { CatalogSnapshot } from './snapshot.ts';
-import { frozen, nextSnapshot } from './snapshot.ts';
 
+export type { CatalogChange, CatalogListener, CatalogParts } from './catalog-store.ts';
 export type { CatalogSnapshot } from './snapshot.ts';
-
-/** What changed, beside what comparing two snapshots shows. */
-export interface CatalogChange {
-  /** Devices whose registration was made, changed or taken away. */
-  readonly registrations: readonly string[];
-  /** Whether API keys or provisioning keys changed. */
-  readonly keys: boolean;
-}
-
-/** Called after a change is durable, before the call that made it resolves. */
-export type CatalogListener = (snapshot: CatalogSnapshot, previous: CatalogSnapshot, change: CatalogChange) => void;
-
-export interface CatalogParts {
-  /** The data folder; made when it is not there. */
-  readonly dir: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-}
-
-const noChange: CatalogChange = { registrations: [], keys: false };
-
-/** How often the files are looked at for edits from outside, ms. */
-const lookEveryMs = 1_000;
-/** How often a change is made anew because an edit came in between. */
-const turnsMax = 10;
 
 /**
  * People's decisions in `catalog.json`, registrations of devices in `devices.json` with its journal (see
- * `registration-book.ts`), secrets in `secrets.json` (0600). Changes take turns; each is first made on what
- * the file says at that moment, written durably, and only then seen and told. An edit from outside is noticed within a
- * second, checked and taken over like a change of ours.
+ * `registration-book.ts`), secrets in `secrets.json` (0600). How they are kept is `catalog-store.ts`; here is what can be
+ * decided. A change resolves once it is durable, seen and told.
  */
 export class Catalog {
   readonly #parts: CatalogParts;
-  readonly #catalog: KeptFile<CatalogContents>;
-  readonly #secrets: KeptFile<SecretsContents>;
-  readonly #devices: RegistrationBook;
-  readonly #listeners = new Set<CatalogListener>();
-  #snapshot: CatalogSnapshot;
-  #turn: Promise<unknown> = Promise.resolve();
-  #timer: Timer | null = null;
-  #lookFault = '';
-  #closed = false;
+  readonly #store: CatalogStore;
 
-  private constructor(
-    parts: CatalogParts,
-    files: {
-      readonly catalog: KeptFile<CatalogContents>;
-      readonly secrets: KeptFile<SecretsContents>;
-      readonly devices: RegistrationBook;
-    },
-  ) {
+  private constructor(parts: CatalogParts, store: CatalogStore) {
     this.#parts = parts;
-    this.#catalog = files.catalog;
-    this.#secrets = files.secrets;
-    this.#devices = files.devices;
-    this.#snapshot = frozen(files.catalog.value, files.devices.registrations);
+    this.#store = store;
   }
 
   /** Opens the files, making what is missing. Throws `CatalogError`, whose message says what to mend, and touches nothing. */
   static async open(parts: CatalogParts): Promise<Catalog> {
-    await mkdir(parts.dir, { recursive: true, mode: 0o700 });
-    const now = (): string => new Date(parts.clock.now()).toISOString();
-    const catalog = await KeptFile.open<CatalogContents>(
-      join(parts.dir, 'catalog.json'),
-      { mode: 0o644, read: (text) => readCatalogText(text, now()), write: writeCatalogText },
-      emptyCatalog,
-      parts.log,
-    );
-    const secrets = await KeptFile.open<SecretsContents>(
-      join(parts.dir, 'secrets.json'),
-      { mode: 0o600, read: readSecretsText, write: writeSecretsText },
-      emptySecrets,
-      parts.log,
-    );
-    const { dir, clock, log } = parts;
-    const changed = (registrations: readonly string[]): void => opened.#tell({ ...noChange, registrations });
-    const devices = await RegistrationBook.open({ dir, clock, log, changed });
-    const opened = new Catalog(parts, { catalog, secrets, devices });
-    await opened.#makeMissingSecrets(catalog.value.webhooks);
-    opened.#noteDanglingSecrets();
-    opened.#lookLater();
-    return opened;
+    return new Catalog(parts, await CatalogStore.open(parts));
   }
 
   snapshot(): CatalogSnapshot {
-    return this.#snapshot;
+    return this.#store.snapshot();
   }
 
   /** The secrets that a webhook's deliveries are signed with, newest first; empty for one that is gone. */
   secrets(webhookId: string): readonly string[] {
-    const { webhooks } = this.#secrets.value;
-    return Object.hasOwn(webhooks, webhookId) ? webhooks[webhookId] : [];
-  }
-
-  keys(): readonly KeyRecord[] {
-    return this.#secrets.value.keys;
-  }
-
-  provisioningKeys(): readonly ProvisioningKey[] {
-    return this.#secrets.value.provisioningKeys;
+    return this.#store.secrets(webhookId);
   }
 
   /** Returns how to stop listening. */
   subscribe(listener: CatalogListener): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+    return this.#store.subscribe(listener);
+  }
+
+  /** Looks for edits from outside at once instead of within a second; resolves when they are taken over or refused. */
+  refresh(): Promise<void> {
+    return this.#store.refresh();
+  }
+
+  /** Looks no more; waits for changes under way. May be called twice. */
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  keys(): readonly KeyRecord[] {
+    return this.#store.secretsContents.keys;
+  }
+
+  provisioningKeys(): readonly ProvisioningKey[] {
+    return this.#store.secretsContents.provisioningKeys;
   }
 
   /** Throws `RejectedError`: `validation_failed` with every fault, or `conflict` while a faulty edit waits to be mended. */
   async createRule(draft: RuleDraft): Promise<Rule> {
     const rule = newRule(randomId('rule', this.#parts.random), draft, this.#now());
-    await this.#change((contents) => ({ ...contents, rules: [...contents.rules, rule] }));
-    return this.#found('rule', this.#snapshot.rules, rule.id);
+    await this.#store.change((contents) => ({ ...contents, rules: [...contents.rules, rule] }));
+    return this.#found('rule', this.snapshot().rules, rule.id);
   }
 
   /** Replaces the fields given; `not_found` when there is no such rule. */
   async updateRule(id: string, patch: RulePatch): Promise<Rule> {
-    await this.#change((contents) => {
+    await this.#store.change((contents) => {
       const rule = patchedRule(this.#found('rule', contents.rules, id), patch, this.#now());
       return { ...contents, rules: contents.rules.map((other) => (other.id === id ? rule : other)) };
     });
-    return this.#found('rule', this.#snapshot.rules, id);
+    return this.#found('rule', this.snapshot().rules, id);
   }
 
   async deleteRule(id: string): Promise<void> {
-    await this.#change((contents) => {
+    await this.#store.change((contents) => {
       this.#found('rule', contents.rules, id);
       return { ...contents, rules: contents.rules.filter((rule) => rule.id !== id) };
     });
@@ -177,25 +108,25 @@ export class Catalog {
     const webhook = newWebhook(randomId('wh', this.#parts.random), draft, this.#now());
     const secret = newWebhookSecret(this.#parts.random);
     // The secret first: a webhook must never be there without one. A kill in between leaves a secret of nobody.
-    await this.#changeSecrets((secrets) => withSecret(secrets, webhook.id, secret));
-    await this.#change((contents) => ({ ...contents, webhooks: [...contents.webhooks, webhook] }));
-    return { webhook: this.#found('webhook', this.#snapshot.webhooks, webhook.id), secret };
+    await this.#store.changeSecrets((secrets) => withSecret(secrets, webhook.id, secret));
+    await this.#store.change((contents) => ({ ...contents, webhooks: [...contents.webhooks, webhook] }));
+    return { webhook: this.#found('webhook', this.snapshot().webhooks, webhook.id), secret };
   }
 
   async updateWebhook(id: string, patch: WebhookPatch): Promise<Webhook> {
-    await this.#change((contents) => {
+    await this.#store.change((contents) => {
       const webhook = patchedWebhook(this.#found('webhook', contents.webhooks, id), patch, this.#now());
       return { ...contents, webhooks: contents.webhooks.map((other) => (other.id === id ? webhook : other)) };
     });
-    return this.#found('webhook', this.#snapshot.webhooks, id);
+    return this.#found('webhook', this.snapshot().webhooks, id);
   }
 
   async deleteWebhook(id: string): Promise<void> {
-    await this.#change((contents) => {
+    await this.#store.change((contents) => {
       this.#found('webhook', contents.webhooks, id);
       return { ...contents, webhooks: contents.webhooks.filter((webhook) => webhook.id !== id) };
     });
-    await this.#changeSecrets((secrets) => {
+    await this.#store.changeSecrets((secrets) => {
       const { [id]: _forgotten, ...webhooks } = secrets.webhooks;
       return { ...secrets, webhooks };
     });
@@ -204,37 +135,37 @@ export class Catalog {
   /** `conflict` when there is a profile of that name. */
   async createProfile(draft: ProfileDraft): Promise<Profile> {
     const now = this.#now();
-    await this.#change((contents) => {
+    await this.#store.change((contents) => {
       refuseTaken('profile', contents.profiles, draft.id);
       return { ...contents, profiles: [...contents.profiles, newProfile(draft, now, now)] };
     });
-    return this.#found('profile', this.#snapshot.profiles, draft.id);
+    return this.#found('profile', this.snapshot().profiles, draft.id);
   }
 
   /** Makes the profile, or replaces all of it. */
   async putProfile(id: string, body: ProfileBody): Promise<Profile> {
-    await this.#change((contents) => {
+    await this.#store.change((contents) => {
       const now = this.#now();
       const before = contents.profiles.find((profile) => profile.id === id);
       const profile = newProfile({ id, ...body }, before?.createdAt ?? now, now);
       return { ...contents, profiles: put(contents.profiles, profile, (other) => other.id === id) };
     });
-    return this.#found('profile', this.#snapshot.profiles, id);
+    return this.#found('profile', this.snapshot().profiles, id);
   }
 
   async updateProfile(id: string, patch: ProfilePatch): Promise<Profile> {
-    await this.#change((contents) => {
+    await this.#store.change((contents) => {
       const profile = patchedProfile(this.#found('profile', contents.profiles, id), patch, this.#now());
       return { ...contents, profiles: put(contents.profiles, profile, (other) => other.id === id) };
     });
-    return this.#found('profile', this.#snapshot.profiles, id);
+    return this.#found('profile', this.snapshot().profiles, id);
   }
 
   /** `conflict` while devices or provisioning keys have it. */
   async deleteProfile(id: string): Promise<void> {
-    await this.#change((contents) => {
+    await this.#store.change((contents) => {
       this.#found('profile', contents.profiles, id);
-      const devices = [...this.#devices.registrations.values()].filter(({ profile }) => profile === id).length;
+      const devices = [...this.#store.devices.registrations.values()].filter(({ profile }) => profile === id).length;
       const keys = this.provisioningKeys().filter(({ profile }) => profile === id).length;
       if (devices + keys > 0) {
         const users = `${devices} registered devices and ${keys} provisioning keys`;
@@ -246,7 +177,7 @@ export class Catalog {
 
   /** Comes after those there are; `conflict` when there is a mapping of that name. */
   async createMapping(spec: Mapping): Promise<Mapping> {
-    await this.#change((contents) => {
+    await this.#store.change((contents) => {
       refuseTaken(
         'mapping',
         contents.mappings.map(({ name }) => ({ id: name })),
@@ -254,28 +185,28 @@ export class Catalog {
       );
       return { ...contents, mappings: [...contents.mappings, newMapping(spec)] };
     });
-    return this.#mapping(this.#snapshot.mappings, spec.name);
+    return this.#mapping(this.snapshot().mappings, spec.name);
   }
 
   /** Makes the mapping, or replaces all of it in its place. */
   async putMapping(spec: Mapping): Promise<Mapping> {
-    await this.#change((contents) => {
+    await this.#store.change((contents) => {
       const mappings = put(contents.mappings, newMapping(spec), ({ name }) => name === spec.name);
       return { ...contents, mappings };
     });
-    return this.#mapping(this.#snapshot.mappings, spec.name);
+    return this.#mapping(this.snapshot().mappings, spec.name);
   }
 
   async updateMapping(name: string, patch: MappingPatch): Promise<Mapping> {
-    await this.#change((contents) => {
+    await this.#store.change((contents) => {
       const mapping = patchedMapping(this.#mapping(contents.mappings, name), patch);
       return { ...contents, mappings: put(contents.mappings, mapping, (other) => other.name === name) };
     });
-    return this.#mapping(this.#snapshot.mappings, name);
+    return this.#mapping(this.snapshot().mappings, name);
   }
 
   async deleteMapping(name: string): Promise<void> {
-    await this.#change((contents) => {
+    await this.#store.change((contents) => {
       this.#mapping(contents.mappings, name);
       return { ...contents, mappings: contents.mappings.filter((mapping) => mapping.name !== name) };
     });
@@ -287,8 +218,8 @@ export class Catalog {
    */
   async createRegistrations(drafts: readonly RegistrationDraft[]): Promise<readonly Registration[]> {
     const made: Registration[] = [];
-    await this.#devices.change((find) => {
-      const changes = created(drafts, { find, profiles: this.#snapshot.profiles, now: this.#now() });
+    await this.#store.devices.change((find) => {
+      const changes = created(drafts, { find, profiles: this.snapshot().profiles, now: this.#now() });
       made.push(...changes.flatMap(({ registration }) => registration ?? []));
       return changes;
     });
@@ -302,11 +233,11 @@ export class Catalog {
     unregistered?: RegistrationDraft,
   ): Promise<Registration> {
     let made: Registration | undefined;
-    await this.#devices.change((find) => {
+    await this.#store.devices.change((find) => {
       const times = { createdAt: this.#now(), updatedAt: this.#now() };
       const before = find(id) ?? (unregistered && { ...unregistered, id, ...times });
       if (!before) throw new RejectedError('not_found', `the device "${id}" is not registered`);
-      made = patched(before, patch, { profiles: this.#snapshot.profiles, now: this.#now() });
+      made = patched(before, patch, { profiles: this.snapshot().profiles, now: this.#now() });
       return [{ id, registration: made }];
     });
     if (!made) throw new InvariantError('a decision was durable before it was made');
@@ -315,17 +246,17 @@ export class Catalog {
 
   /** Approves or blocks devices, registered or not, with one write to the disk. */
   decideApprovals(decisions: readonly ApprovalDecision[]): Promise<void> {
-    return this.#devices.change((find) => decided(decisions, { find, now: this.#now() }));
+    return this.#store.devices.change((find) => decided(decisions, { find, now: this.#now() }));
   }
 
   /** Fine for a device that is not registered. */
   deleteRegistration(id: string): Promise<void> {
-    return this.#devices.change((find) => (find(id) ? [{ id, registration: null }] : []));
+    return this.#store.devices.change((find) => (find(id) ? [{ id, registration: null }] : []));
   }
 
   /** Keeps the record of a key made elsewhere; `conflict` when its id is taken. */
   async addKey(record: KeyRecord): Promise<void> {
-    await this.#changeKeys((secrets) => {
+    await this.#store.changeKeys((secrets) => {
       refuseTaken('key', secrets.keys, record.id);
       return { ...secrets, keys: [...secrets.keys, record] };
     });
@@ -333,14 +264,14 @@ export class Catalog {
 
   /** Replaces the fields given; the key itself stays. */
   async updateKey(id: string, patch: Partial<Omit<KeyRecord, 'id' | 'hash' | 'createdAt'>>): Promise<void> {
-    await this.#changeKeys((secrets) => {
+    await this.#store.changeKeys((secrets) => {
       const key = { ...this.#found('key', secrets.keys, id), ...given(patch) };
       return { ...secrets, keys: put(secrets.keys, key, (other) => other.id === id) };
     });
   }
 
   async removeKey(id: string): Promise<void> {
-    await this.#changeKeys((secrets) => {
+    await this.#store.changeKeys((secrets) => {
       this.#found('key', secrets.keys, id);
       return { ...secrets, keys: secrets.keys.filter((key) => key.id !== id) };
     });
@@ -348,9 +279,9 @@ export class Catalog {
 
   /** Keeps the record of a provisioning key made elsewhere; `conflict` when its id is taken, `not_found` without its profile. */
   async addProvisioningKey(record: ProvisioningKey): Promise<void> {
-    await this.#changeKeys((secrets) => {
+    await this.#store.changeKeys((secrets) => {
       refuseTaken('provisioning key', secrets.provisioningKeys, record.id);
-      this.#found('profile', this.#snapshot.profiles, record.profile);
+      this.#found('profile', this.snapshot().profiles, record.profile);
       return { ...secrets, provisioningKeys: [...secrets.provisioningKeys, record] };
     });
   }
@@ -359,137 +290,19 @@ export class Catalog {
     id: string,
     patch: Partial<Pick<ProvisioningKey, 'name' | 'profile' | 'approval' | 'devicesMax' | 'expiresAt'>>,
   ): Promise<ProvisioningKey> {
-    await this.#changeKeys((secrets) => {
+    await this.#store.changeKeys((secrets) => {
       const key = { ...this.#found('provisioning key', secrets.provisioningKeys, id), ...given(patch) };
-      this.#found('profile', this.#snapshot.profiles, key.profile);
+      this.#found('profile', this.snapshot().profiles, key.profile);
       return { ...secrets, provisioningKeys: put(secrets.provisioningKeys, key, (other) => other.id === id) };
     });
     return this.#found('provisioning key', this.provisioningKeys(), id);
   }
 
   async removeProvisioningKey(id: string): Promise<void> {
-    await this.#changeKeys((secrets) => {
+    await this.#store.changeKeys((secrets) => {
       this.#found('provisioning key', secrets.provisioningKeys, id);
       return { ...secrets, provisioningKeys: secrets.provisioningKeys.filter((key) => key.id !== id) };
     });
-  }
-
-  /** Looks for edits from outside at once instead of within a second; resolves when they are taken over or refused. */
-  async refresh(): Promise<void> {
-    await this.#inTurn(() => this.#takeOver());
-    await this.#devices.refresh();
-  }
-
-  /** Looks no more; waits for changes under way. May be called twice. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    this.#timer?.cancel();
-    await this.#turn;
-    await this.#devices.close();
-  }
-
-  #change(make: (contents: CatalogContents) => CatalogContents): Promise<void> {
-    return this.#inTurn(async () => {
-      await this.#rewrite(this.#catalog, make);
-      this.#publish();
-    });
-  }
-
-  #changeKeys(make: (secrets: SecretsContents) => SecretsContents): Promise<void> {
-    return this.#inTurn(async () => {
-      await this.#rewrite(this.#secrets, make);
-      this.#tell({ ...noChange, keys: true });
-    });
-  }
-
-  #changeSecrets(make: (secrets: SecretsContents) => SecretsContents): Promise<void> {
-    return this.#inTurn(() => this.#rewrite(this.#secrets, make));
-  }
-
-  /** Makes the change on what the file says now, and anew when an edit comes in between. */
-  async #rewrite<T extends object>(file: KeptFile<T>, make: (value: T) => T): Promise<void> {
-    for (let turn = 1; ; turn++) {
-      await this.#takeOver();
-      try {
-        await file.write(make(file.value));
-        return;
-      } catch (error) {
-        if (!(error instanceof EditedMeanwhileError) || turn === turnsMax) throw error;
-      }
-    }
-  }
-
-  async #takeOver(): Promise<void> {
-    if (await this.#secrets.refresh()) this.#tell({ ...noChange, keys: true });
-    if (!(await this.#catalog.refresh())) return;
-    await this.#makeMissingSecrets(this.#catalog.value.webhooks);
-    if (this.#publish()) this.#parts.log.info({ file: 'catalog.json' }, 'an edit from outside was taken over');
-  }
-
-  /** A webhook that was written by hand gets its secret here. */
-  async #makeMissingSecrets(webhooks: readonly Webhook[]): Promise<void> {
-    const missing = webhooks.filter(({ id }) => this.secrets(id).length === 0).map(({ id }) => id);
-    if (missing.length === 0) return;
-    try {
-      let secrets = this.#secrets.value;
-      for (const id of missing) secrets = withSecret(secrets, id, newWebhookSecret(this.#parts.random));
-      await this.#secrets.write(secrets);
-      this.#parts.log.info({ webhooks: missing }, 'webhooks without a secret were given one; it is in secrets.json');
-    } catch (error) {
-      this.#parts.log.error({ webhooks: missing, error: messageOf(error) }, 'webhooks have no secret to sign with');
-    }
-  }
-
-  /** Kept, since an older catalog may come back from version control; said, since a webhook may be missing. */
-  #noteDanglingSecrets(): void {
-    const known = new Set(this.#snapshot.webhooks.map(({ id }) => id));
-    const dangling = Object.keys(this.#secrets.value.webhooks).filter((id) => !known.has(id));
-    if (dangling.length > 0) this.#parts.log.info({ webhooks: dangling }, 'secrets.json has secrets of no webhook');
-  }
-
-  /** Tells the listeners what changed; false when nothing did. */
-  #publish(): boolean {
-    const previous = this.#snapshot;
-    this.#snapshot = nextSnapshot(previous, this.#catalog.value);
-    if (this.#snapshot === previous) return false;
-    this.#tell(noChange, previous);
-    return true;
-  }
-
-  #tell(change: CatalogChange, previous = this.#snapshot): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(this.#snapshot, previous, change);
-      } catch (error) {
-        this.#parts.log.error({ error: messageOf(error) }, 'a catalog listener failed; the change holds');
-      }
-    }
-  }
-
-  #lookLater(): void {
-    if (this.#closed) return;
-    this.#timer = this.#parts.clock.after(lookEveryMs, () => {
-      void this.#inTurn(() => this.#look()).finally(() => this.#lookLater());
-    });
-  }
-
-  async #look(): Promise<void> {
-    try {
-      if ((await this.#catalog.isTouched()) || (await this.#secrets.isTouched())) await this.#takeOver();
-      if (await this.#devices.isTouched()) await this.#devices.refresh();
-      this.#lookFault = '';
-    } catch (error) {
-      const fault = messageOf(error);
-      // Said once, not every second that it lasts.
-      if (fault !== this.#lookFault) this.#parts.log.warn({ error: fault }, 'the catalog could not be looked at');
-      this.#lookFault = fault;
-    }
-  }
-
-  #inTurn<T>(step: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(step);
-    this.#turn = turn.catch(() => {});
-    return turn;
   }
 
   #found<T extends { readonly id: string }>(kind: string, entries: readonly T[], id: string): T {
@@ -523,8 +336,4 @@ function put<T>(entries: readonly T[], entry: T, replaces: (other: T) => boolean
 function given<T extends object>(patch: T): { [K in keyof T]?: Exclude<T[K], undefined> };
 function given(patch: object): object {
   return Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined));
-}
-
-function withSecret(secrets: SecretsContents, webhookId: string, secret: string): SecretsContents {
-  return { ...secrets, webhooks: { ...secrets.webhooks, [webhookId]: [secret] } };
 }
