@@ -23,7 +23,9 @@ export const pageHeaders: Readonly<Record<string, string>> = {
 export function corsHeaders(request: IncomingMessage, origins: readonly string[]): Record<string, string> {
   const { origin } = request.headers;
   const vary: Record<string, string> = origins.length === 0 ? {} : { vary: 'origin' };
-  if (origin === undefined || !origins.includes(origin)) return vary;
+  // As access compares them: a slash at the end and capital letters do not count.
+  const isListed = origins.some((listed) => listed.replace(/\/$/, '').toLowerCase() === origin?.toLowerCase());
+  if (origin === undefined || !isListed) return vary;
   return {
     ...vary,
     'cross-origin-resource-policy': 'cross-origin',

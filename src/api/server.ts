@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -41,12 +41,15 @@ export class HttpServer {
   readonly #server: Server;
   /** Requests in flight on each connection that is not upgraded. A browser opens some that it may never use. */
   readonly #inFlight = new Map<Duplex, number>();
+  /** Connections that have not finished their TLS handshake, by the other end; the HTTP server knows nothing of them. */
+  readonly #handshaking = new Map<string, Socket>();
   #stopped: Promise<void> | undefined;
 
   constructor(parts: HttpServerParts) {
     this.#parts = parts;
     const options = {
       headersTimeout: headersTimeoutMs,
+      handshakeTimeout: headersTimeoutMs,
       requestTimeout: requestTimeoutMs,
       keepAliveTimeout: keepAliveTimeoutMs,
       maxHeaderSize: headerBytesMax,
@@ -54,7 +57,9 @@ export class HttpServer {
       shouldUpgradeCallback: (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === 'websocket',
     };
     this.#server = parts.tls ? createTlsServer({ ...options, ...parts.tls }) : createServer(options);
-    this.#server.on(parts.tls ? 'secureConnection' : 'connection', (socket) => {
+    if (parts.tls) this.#server.on('connection', (socket: Socket) => this.#handshake(socket));
+    this.#server.on(parts.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+      this.#handshaking.delete(otherEnd(socket));
       this.#inFlight.set(socket, 0);
       socket.once('close', () => this.#inFlight.delete(socket));
     });
@@ -106,8 +111,15 @@ export class HttpServer {
       this.#server.close(() => resolve());
       // Node closes those between two requests, but not those that have sent none yet.
       for (const [socket, requests] of this.#inFlight) if (requests === 0) socket.destroy();
+      for (const socket of this.#handshaking.values()) socket.destroy();
     });
     timer.cancel();
+  }
+
+  #handshake(socket: Socket): void {
+    const end = otherEnd(socket);
+    this.#handshaking.set(end, socket);
+    socket.once('close', () => this.#handshaking.delete(end));
   }
 
   #handle(request: IncomingMessage, response: ServerResponse): void {
@@ -136,6 +148,10 @@ export class HttpServer {
     socket.off('error', onError);
     this.#parts.upgrades.get(verdict.path)?.take(request, socket, head, verdict.upgraded);
   }
+}
+
+function otherEnd({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 /** What the parser could not read, or what took too long: told in the common form, then closed. */

@@ -241,7 +241,7 @@ describe('a device', () => {
     key();
     const presented = token('one');
     for (const route of routeTable(strangers.ports())) {
-      if (route.isPublic || route.id === 'postReadings') continue;
+      if (route.isPublic || route.forDevices) continue;
       const problem = expectProblem(await call(presented, route), 'forbidden');
       expect(problem.detail).toContain('POST /api/v1/readings');
     }
@@ -286,6 +286,12 @@ describe('wrong keys', () => {
     }
     expect((await as(right, '/api/v1/devices')).status).toBe(200);
   });
+});
+
+test('a listed page is the same with a slash at the end and in capitals, for access and for the browser', async () => {
+  await start({ corsOrigins: ['https://Dash.example/'] });
+  const answer = await ask(port, '/healthz', { headers: { host: 'localhost', origin: 'https://dash.example' } });
+  expect(answer.headers['access-control-allow-origin']).toBe('https://dash.example');
 });
 
 describe('behind a proxy', () => {

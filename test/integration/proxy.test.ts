@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { get as getOverTls } from 'node:https';
+import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { Aedes } from 'aedes';
 import { connectAsync } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -331,6 +333,19 @@ test('with a certificate of its own the listener speaks HTTPS and WSS', async ()
   expect(JSON.parse(String(hello))).toMatchObject({ op: 'hello' });
   socket.close();
   await once(socket, 'close');
+});
+
+test('a connection that never finishes its TLS handshake does not keep the listener from stopping', async () => {
+  const upstream = await Upstream.start({ basePath: '', tls: await authority.server() });
+  const idle = connect(upstream.port, '127.0.0.1');
+  idle.on('error', () => {});
+  await once(idle, 'connect');
+  // Those who came later were served, so this one was accepted, too.
+  const client = connectTls({ host: 'localhost', port: upstream.port, ca: authority.ca });
+  await once(client, 'secureConnect');
+  const ended = Promise.all([once(idle, 'close'), once(client, 'close')]);
+  await upstream.stop();
+  await ended;
 });
 
 /** The code with which an upgrade is refused. */
