@@ -68,7 +68,7 @@ export function influxRoutes(ports: ApiPorts): readonly Route[] {
   const write1 = route({
     ...shared,
     path: '/write',
-    id: 'writeLinesV1',
+    id: 'writeLinesToDatabase',
     summary: 'Send readings as a client of InfluxDB 1 does',
     description: `${description} A key as the password, Basic or in \`p\`; the user name may be any. A header is better: addresses end up in the logs of proxies.`,
     query: z.object({
