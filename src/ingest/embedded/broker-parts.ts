@@ -7,6 +7,7 @@ import type { ConnectJudge } from './connect-judge.ts';
 import type { ConnectRefusal } from './admission.ts';
 import type { RateLimits } from './device-rate.ts';
 import type { DoorLimits } from './door.ts';
+import type { KeepaliveLimits } from './keepalive.ts';
 import type { TlsOptions } from './listeners.ts';
 import type { PresenceListener } from './presence.ts';
 import type { Provision } from './provision-desk.ts';
@@ -41,7 +42,7 @@ export interface BrokerAddress {
   readonly tls?: TlsOptions;
 }
 
-export interface BrokerLimits extends DoorLimits, SubscriptionLimits {
+export interface BrokerLimits extends DoorLimits, SubscriptionLimits, KeepaliveLimits {
   readonly packetBytesMax: number;
   readonly connectBytesMax: number;
   /** How long a receipt may stay open before its connection is closed, ms. */
@@ -141,6 +142,8 @@ export const defaultLimits = {
   connectionsPerAddressMax: 15_000,
   halfOpenMax: 1_000,
   connectTimeout: 5_000,
+  keepaliveMin: 5_000,
+  keepaliveMax: 3_600_000,
   topicLevelsMax: 16,
   subscriptionsMax: 100,
   retainedPerClientMax: 1_000,

@@ -19,6 +19,7 @@ import { DeviceRate } from './device-rate.ts';
 import { Door, type Visit } from './door.ts';
 import { Entrance } from './entrance.ts';
 import { type ByteStream, GuardedConnection } from './guarded-connection.ts';
+import { silenceAllowed } from './keepalive.ts';
 import { listen, portOf, tcpListener, tlsListener } from './listeners.ts';
 import { Outgoing } from './outgoing.ts';
 import { PacketScanner } from './packet-scanner.ts';
@@ -254,7 +255,11 @@ export class EmbeddedBroker {
       connectTimeout: never,
       // Clients may send on before their CONNACK (MQTT 3.1.1 section 3.1.4); 42, the default, is soon reached.
       queueLimit: 1_000,
-      preConnect: (client, packet, done) => this.#admission.preConnect(client, packet, done),
+      preConnect: (client, packet, done) => {
+        this.#visitors.get(client.conn)?.connection.allowSilence(silenceAllowed(packet.keepalive ?? 0, this.#limits));
+        packet.keepalive = 0;
+        this.#admission.preConnect(client, packet, done);
+      },
       authenticate: (client, username, password, done) =>
         this.#admission.authenticate(client, username, password, done),
       authorizePublish: (client, packet, done) => this.#entrance.shown(client, packet, done),
@@ -354,6 +359,8 @@ export class EmbeddedBroker {
       const now = clock.monotonic();
       for (const connection of this.#connections) {
         const { answers } = connection;
+        if (connection.isSilent(now))
+          connection.destroy(new Error('it was silent for longer than its keepalive allows'));
         if (connection.destroyed || answers.stalledFor(now) < this.#limits.stallMax) continue;
         log.warn(
           { remote: connection.remoteAddress, receipts: answers.open },
