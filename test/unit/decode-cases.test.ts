@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Decoded, Dialect, DialectMessage } from '../../src/decode/decoded.ts';
+import { Homie } from '../../src/decode/homie.ts';
 import { type InfluxPrecision, decodeInflux } from '../../src/decode/influx.ts';
 import { decodeSenml } from '../../src/decode/senml.ts';
 import { Sparkplug } from '../../src/decode/sparkplug.ts';
@@ -19,6 +20,7 @@ const dialects: Readonly<Record<string, () => CaseDecoder>> = {
     return (message) => dialect.decode(message);
   },
   mapping: () => decodeMapped,
+  homie: () => remembering(new Homie()),
   sparkplug: () => remembering(new Sparkplug({ host: 'pulsegate' })),
 };
 
