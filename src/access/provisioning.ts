@@ -91,8 +91,9 @@ export class Provisioning {
 
   /** After every commit. */
   apply(commit: Pick<Commit, 'deviceFacts' | 'forgottenDevices'>): void {
-    for (const { device, provisioned } of commit.deviceFacts) if (provisioned) this.#count(device, provisioned.key);
+    // A fact of the same commit makes the device anew.
     for (const device of commit.forgottenDevices) this.#count(device, null);
+    for (const { device, provisioned } of commit.deviceFacts) if (provisioned) this.#count(device, provisioned.key);
   }
 
   /** The provisioning key that was presented; null when there is none such, or its time is over. */

@@ -22,7 +22,7 @@ import type { DeviceRecord } from '../domain/device.ts';
 import { compileGlob, isGlob } from '../domain/glob.ts';
 import type { Registration } from '../domain/registration.ts';
 import { formatTime } from './moment.ts';
-import { compareText, firstOf } from './page.ts';
+import { compareText } from './page.ts';
 import { readPage, writePage } from './page-token.ts';
 import { limit, listMax, noParameters, page, pattern } from './parameters.ts';
 import type { ApiPorts } from './ports.ts';
@@ -86,22 +86,27 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
     success: { status: 200, description: 'A page of devices', schema: DeviceList },
     handler({ query, filters }) {
       const after = query.page === undefined ? null : readPage(filters, query.page, z.string());
-      const { rows, more } = firstOf(matching(after), query.limit, (a, b) => compareText(a.device, b.device));
-      const last = rows.at(-1);
+      const rows: KnownDevice[] = [];
+      for (const known of everyDevice(ports, after)) {
+        if (!isAsked(known)) continue;
+        // One more than is shown says that there is more.
+        if (rows.push(known) > query.limit) break;
+      }
+      const shown = rows.slice(0, query.limit);
+      const last = shown.at(-1);
       return {
-        items: rows.map((known) => showDevice(ports, known)),
-        next: more && last ? writePage(filters, last.device) : null,
+        items: shown.map((known) => showDevice(ports, known)),
+        next: rows.length > shown.length && last ? writePage(filters, last.device) : null,
       };
 
-      function* matching(after: string | null): Generator<KnownDevice> {
-        const isWanted = (id: string): boolean => (after === null || id > after) && query.device.matches(id);
-        for (const known of everyDevice(ports, isWanted)) {
-          if (query.state !== undefined && stateOf(known) !== query.state) continue;
-          if (query.approval !== undefined && approvalOf(known) !== query.approval) continue;
-          if (query.profile !== undefined && profileOf(known) !== query.profile) continue;
-          if (query.tag !== undefined && tagOf(known, query.tag.key) !== query.tag.value) continue;
-          yield known;
-        }
+      function isAsked(known: KnownDevice): boolean {
+        return (
+          query.device.matches(known.device) &&
+          (query.state === undefined || stateOf(known) === query.state) &&
+          (query.approval === undefined || approvalOf(known) === query.approval) &&
+          (query.profile === undefined || profileOf(known) === query.profile) &&
+          (query.tag === undefined || tagOf(known, query.tag.key) === query.tag.value)
+        );
       }
     },
   });
@@ -294,7 +299,7 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
       });
     }
     const matches = compileGlob(pattern);
-    return [...everyDevice(ports, matches)].filter((known) => approvalOf(known) === 'pending');
+    return [...everyDevice(ports, null)].filter((known) => approvalOf(known) === 'pending' && matches(known.device));
   }
 
   function factsOf(device: string, metric: string): DeviceMetric {
@@ -309,16 +314,21 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
   }
 }
 
-/** Registered ones, then those that came by themselves. The id is asked about first: there may be 100,000 of them. */
-function* everyDevice(ports: ApiPorts, isWanted: (id: string) => boolean): Generator<KnownDevice> {
-  const { registrations } = ports.decisions.snapshot();
-  for (const [device, registration] of registrations) {
-    if (isWanted(device)) yield { device, registration, record: ports.devices.get(device) };
+/** By id, those behind `after`: registered ones and those that came by themselves, merged. */
+function* everyDevice(ports: ApiPorts, after: string | null): Generator<KnownDevice> {
+  const seen = ports.devices.after(after)[Symbol.iterator]();
+  let next = seen.next();
+  for (const registration of ports.decisions.registrationsAfter(after)) {
+    const { id } = registration;
+    for (; !next.done && next.value.device < id; next = seen.next()) yield unregistered(next.value);
+    if (!next.done && next.value.device === id) next = seen.next();
+    yield { device: id, registration, record: ports.devices.get(id) };
   }
-  for (const record of ports.devices.list()) {
-    const { device } = record;
-    if (isWanted(device) && !registrations.has(device)) yield { device, registration: undefined, record };
-  }
+  for (; !next.done; next = seen.next()) yield unregistered(next.value);
+}
+
+function unregistered(record: DeviceRecord): KnownDevice {
+  return { device: record.device, registration: undefined, record };
 }
 
 function stateOf({ record }: KnownDevice): DeviceState {

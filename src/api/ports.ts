@@ -187,8 +187,8 @@ export interface CurrentValue {
 }
 
 export interface Devices {
-  /** In any order. */
-  list(): Iterable<DeviceRecord>;
+  /** In order of their ids, those behind `device`; null for all. */
+  after(device: string | null): Iterable<DeviceRecord>;
   get(device: string): DeviceRecord | undefined;
 }
 
@@ -269,6 +269,8 @@ export interface Decisions {
     readonly profiles: readonly Profile[];
     readonly mappings: readonly Mapping[];
   };
+  /** In order of their ids, those behind `device`; null for all. */
+  registrationsAfter(device: string | null): Iterable<Registration>;
   provisioningKeys(): readonly ProvisioningKey[];
   /** All of them or none. */
   createRegistrations(drafts: readonly RegistrationDraft[]): Promise<readonly Registration[]>;

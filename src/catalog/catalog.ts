@@ -226,6 +226,11 @@ export class Catalog {
     return made;
   }
 
+  /** In order of their ids, those behind `device`; null for all. */
+  registrationsAfter(device: string | null): Iterable<Registration> {
+    return this.#store.devices.after(device);
+  }
+
   /** Replaces the fields given. Who is not registered is by this, from `unregistered`; without that it is `not_found`. */
   async updateRegistration(
     id: string,

@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf, RejectedError, TransientError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { SortedNames } from '../base/sorted-names.ts';
 import type { Registration } from '../domain/registration.ts';
 import { CatalogError, FileFaults } from './catalog-error.ts';
 import { isMissing, missing, stampOf, syncFolder } from './durable-file.ts';
@@ -47,6 +48,7 @@ export class RegistrationBook {
   readonly #path: string;
   readonly #journal: RegistrationJournal;
   readonly #registrations: Map<string, Registration>;
+  readonly #order = new SortedNames();
   /** What the journal says beyond the file. */
   readonly #unfolded = new Map<string, Registration | null>();
   #waiting: { decide: RegistrationDecision; resolve: () => void; reject: (error: unknown) => void }[] = [];
@@ -68,6 +70,7 @@ export class RegistrationBook {
     this.#path = join(parts.dir, 'devices.json');
     this.#journal = journal;
     this.#registrations = read.registrations;
+    for (const id of read.registrations.keys()) this.#order.add(id);
     this.#stamp = read.stamp;
   }
 
@@ -88,6 +91,14 @@ export class RegistrationBook {
   /** Live: it is this map that changes. Registrations are frozen. */
   get registrations(): ReadonlyMap<string, Registration> {
     return this.#registrations;
+  }
+
+  /** In order of their ids, those behind `device`; null for all. A page of 100,000 costs the page. */
+  *after(device: string | null): Iterable<Registration> {
+    for (const id of this.#order.after(device)) {
+      const registration = this.#registrations.get(id);
+      if (registration) yield registration;
+    }
   }
 
   /**
@@ -173,8 +184,17 @@ export class RegistrationBook {
   #apply(changes: readonly RegistrationChange[]): void {
     for (const { id, registration } of changes) {
       this.#unfolded.set(id, registration);
-      if (registration) this.#registrations.set(id, frozen(registration));
-      else this.#registrations.delete(id);
+      this.#keep(id, registration);
+    }
+  }
+
+  #keep(id: string, registration: Registration | null): void {
+    if (registration) {
+      this.#registrations.set(id, frozen(registration));
+      this.#order.add(id);
+    } else {
+      this.#registrations.delete(id);
+      this.#order.delete(id);
     }
   }
 
@@ -214,8 +234,10 @@ export class RegistrationBook {
       if (before && JSON.stringify(before) === JSON.stringify(registration)) next.set(id, before);
       else changed.push(id);
     }
+    for (const id of this.#registrations.keys()) this.#order.delete(id);
+    // Anew, so that the map is in the order of the file.
     this.#registrations.clear();
-    for (const [id, registration] of next) this.#registrations.set(id, frozen(registration));
+    for (const [id, registration] of next) this.#keep(id, registration);
     if (changed.length === 0) return;
     this.#parts.log.info({ file: 'devices.json', devices: changed.length }, 'an edit from outside was taken over');
     this.#tell(changed);

@@ -1,5 +1,6 @@
+import { SortedNames } from '../base/sorted-names.ts';
 import type { Commit } from '../domain/commit.ts';
-import type { DeviceFact, DeviceRecord } from '../domain/device.ts';
+import { type DeviceFact, type DeviceRecord, isSignOfLife } from '../domain/device.ts';
 import type { SeriesDirectory } from '../domain/series.ts';
 
 type Mutable<T> = { -readonly [key in keyof T]: T[key] };
@@ -8,6 +9,7 @@ type Mutable<T> = { -readonly [key in keyof T]: T[key] };
 export class DeviceDirectory {
   readonly #names: SeriesDirectory;
   readonly #devices = new Map<string, Mutable<DeviceRecord>>();
+  readonly #order = new SortedNames();
   /** By series id, so that a reading finds its device without a look-up by name. */
   readonly #bySeries: (Mutable<DeviceRecord> | undefined)[] = [];
   #online = 0;
@@ -30,27 +32,36 @@ export class DeviceDirectory {
     for (const record of records) {
       const wasOnline = record.status === 'online';
       const status = wasOnline ? null : record.status;
+      this.#order.add(record.device);
       this.#devices.set(record.device, { ...record, status, statusCause: wasOnline ? null : record.statusCause });
     }
   }
 
   apply(commit: Commit): void {
-    for (const fact of commit.deviceFacts) this.#learn(fact);
     const { series, count } = commit.readings;
     for (let row = 0; row < count; row++) {
       const record = this.#ofSeries(series[row], commit.at);
       if (commit.at > record.lastSeen) record.lastSeen = commit.at;
     }
     if (commit.forgottenDevices.length > 0) this.#forget(commit.forgottenDevices);
+    for (const fact of commit.deviceFacts) this.#learn(fact);
   }
 
   get(device: string): DeviceRecord | undefined {
     return this.#devices.get(device);
   }
 
-  /** In no order: whoever wants one of 100,000 sorts the page that is shown, not the fleet. */
+  /** In no order, which costs least. */
   list(): Iterable<DeviceRecord> {
     return this.#devices.values();
+  }
+
+  /** In order of their ids, those behind `device`; null for all. A page of 100,000 costs the page. */
+  *after(device: string | null): Iterable<DeviceRecord> {
+    for (const id of this.#order.after(device)) {
+      const record = this.#devices.get(id);
+      if (record) yield record;
+    }
   }
 
   #ofSeries(series: number, at: number): Mutable<DeviceRecord> {
@@ -77,13 +88,14 @@ export class DeviceDirectory {
         provisioned: null,
       };
       this.#devices.set(device, record);
+      this.#order.add(device);
     }
     return record;
   }
 
   #learn(fact: DeviceFact): void {
     const record = this.#record(fact.device, fact.at);
-    record.lastSeen = Math.max(record.lastSeen, fact.at);
+    if (isSignOfLife(fact)) record.lastSeen = Math.max(record.lastSeen, fact.at);
     if (fact.status) {
       this.#online += Number(fact.status === 'online') - Number(record.status === 'online');
       record.status = fact.status;
@@ -95,7 +107,7 @@ export class DeviceDirectory {
     record.provisioned = fact.provisioned ?? record.provisioned;
   }
 
-  /** Last in its commit: what else that says of the device is of before. Its series stay, and find it should it come again. */
+  /** Readings of the same commit are of before, facts of after: they tell of a new device of that name. Its series stay, and find it should it come again. */
   #forget(devices: readonly string[]): void {
     const gone = new Set<object>();
     for (const device of devices) {
@@ -103,6 +115,7 @@ export class DeviceDirectory {
       if (!record) continue;
       if (record.status === 'online') this.#online--;
       this.#devices.delete(device);
+      this.#order.delete(device);
       gone.add(record);
     }
     if (gone.size === 0) return;

@@ -107,6 +107,7 @@ function refuse(): Promise<never> {
 /** For tests of other things: nobody decided anything, and nobody can. */
 const nothingDecided: Decisions = {
   snapshot: () => ({ registrations: new Map(), profiles: [], mappings: [] }),
+  registrationsAfter: () => [],
   provisioningKeys: () => [],
   createRegistrations: refuse,
   updateRegistration: refuse,

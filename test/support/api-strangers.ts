@@ -133,7 +133,12 @@ export class Strangers {
           checked(() => [...this.#latest()].filter((value) => device(value.device) && metric(value.metric))),
       },
       devices: {
-        list: () => checked(() => this.devices.values()),
+        after: (device) =>
+          checked(() =>
+            [...this.devices.values()]
+              .filter((record) => device === null || record.device > device)
+              .sort((a, b) => (a.device < b.device ? -1 : 1)),
+          ),
         get: (device) => checked(() => this.devices.get(device)),
       },
       reader: this.#reader(checked),

@@ -255,6 +255,8 @@ describe('an edit of devices.json', () => {
       ['d', ''],
       ['c', ''],
     ]);
+    expect([...catalog.registrationsAfter(null)].map(({ id }) => id)).toEqual(['a', 'c', 'd']);
+    expect([...catalog.registrationsAfter('b')].map(({ id }) => id)).toEqual(['c', 'd']);
     await quiet(catalog);
     expect(inFile()).toEqual(all(catalog));
   });

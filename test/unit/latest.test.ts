@@ -189,6 +189,8 @@ describe('the device directory', () => {
       record('b', { firstSeen: 1_000, lastSeen: 1_000 }),
     ]);
     expect([devices.size, devices.get('c')]).toEqual([2, undefined]);
+    const behind = (device: string | null): string[] => [...devices.after(device)].map((record) => record.device);
+    expect([behind(null), behind('a'), behind('b')]).toEqual([['a', 'b'], ['b'], []]);
   });
 
   it('knows a device that never sent a reading from what it said about itself', () => {
@@ -280,11 +282,13 @@ describe('the device directory', () => {
     expect([devices.size, devices.get('a')?.lastSeen]).toEqual([2, 12]);
   });
 
-  it('forgets after everything else of the same commit', () => {
+  it('forgets after the readings of the same commit and before its facts, as the engine does', () => {
     const devices = new DeviceDirectory(names);
-    const facts = [{ device: 'a', at: 1, status: 'online' }] as const;
-    devices.apply({ ...commit([[2, 1, 1]], { facts }), forgottenDevices: ['a'] });
-    expect([devices.size, devices.online]).toEqual([0, 0]);
+    const facts = [{ device: 'a', at: 3, status: 'online' }] as const;
+    devices.apply({ ...commit([[2, 1, 1]], { at: 2 }), forgottenDevices: ['a'] });
+    expect(devices.size).toBe(0);
+    devices.apply({ ...commit([[2, 1, 1]], { at: 2, facts }), forgottenDevices: ['a'] });
+    expect([devices.get('a')?.firstSeen, devices.online]).toEqual([3, 1]);
   });
 });
 
