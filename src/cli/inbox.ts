@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type Clock, systemClock } from '../base/clock.ts';
-import { AlertWebhookBody } from '../contract/webhook-body.ts';
+import { WebhookBody } from '../contract/webhook-body.ts';
 
 export interface InboxOptions {
   /** 0 takes a free one. */
@@ -104,9 +104,10 @@ function verify(request: IncomingMessage, body: Buffer, secrets: readonly string
 
 /** For example `alert.firing    heart_rate 131 > 120  wearable-01`. */
 function describe(body: Buffer): string {
-  const parsed = AlertWebhookBody.safeParse(parseJson(body.toString()));
+  const parsed = WebhookBody.safeParse(parseJson(body.toString()));
   if (!parsed.success) return 'an event that this inbox does not know';
   const { type, data } = parsed.data;
+  if ('device' in data) return `${type.padEnd(14)}  ${data.device.id}  ${data.device.cause}`;
   const { metric, value, threshold, device } = data.alert;
   const relation = value > threshold ? '>' : value < threshold ? '<' : '=';
   return `${type.padEnd(14)}  ${metric} ${value} ${relation} ${threshold}  ${device}`;

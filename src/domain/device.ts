@@ -49,3 +49,19 @@ export interface DeviceRecord {
   /** null for a device that was not provisioned by itself. */
   readonly provisioned: Provisioned | null;
 }
+
+/** A device's status became another; both are those of the store, before and after one commit. */
+export interface StatusChange {
+  readonly device: string;
+  readonly status: DeviceStatus;
+  readonly cause: StatusCause;
+  /** When it happened, epoch ms. */
+  readonly at: number;
+  /** null when nothing was known. */
+  readonly previous: DeviceStatus | null;
+}
+
+/** Whether a fact comes of something that the device did just then, and so moves `lastSeen`. */
+export function isSignOfLife({ cause }: Pick<DeviceFact, 'cause'>): boolean {
+  return cause !== 'silent' && cause !== 'connection_lost' && cause !== 'heard';
+}

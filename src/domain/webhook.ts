@@ -12,5 +12,8 @@ export interface Webhook {
   readonly updatedAt: string;
 }
 
-export const webhookEventTypes = ['alert.firing', 'alert.resolved'] as const;
+export const alertEventTypes = ['alert.firing', 'alert.resolved'] as const;
+export const deviceEventTypes = ['device.online', 'device.offline'] as const;
+
+export const webhookEventTypes = [...alertEventTypes, ...deviceEventTypes] as const;
 export type WebhookEventType = (typeof webhookEventTypes)[number];

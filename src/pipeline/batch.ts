@@ -12,6 +12,7 @@ import { SettledBuilder, type SettledColumns } from '../domain/settled-columns.t
 import type { AlertDraft, AlertJudge, DeliveryPlanner, NewestTime } from './ports.ts';
 import type { Entry, EntryChanges, Outcome } from './entry.ts';
 import type { SeriesRegistry } from './series-registry.ts';
+import type { StatusBook, StatusDraft } from './status-book.ts';
 
 /** What a batch is made with. */
 export interface BatchParts {
@@ -20,6 +21,7 @@ export interface BatchParts {
   readonly now: number;
   readonly registry: SeriesRegistry;
   readonly judge: AlertJudge;
+  readonly statuses: StatusBook;
   readonly plan: DeliveryPlanner;
   readonly newestTime: NewestTime;
 }
@@ -28,6 +30,8 @@ export interface Batch {
   readonly commit: Commit;
   /** Applied once the commit is on disk, dropped when it is not. */
   readonly draft: AlertDraft;
+  /** As `draft`. */
+  readonly statuses: StatusDraft;
   /** Nothing in it needs the disk. */
   readonly isEmpty: boolean;
 }
@@ -35,6 +39,7 @@ export interface Batch {
 /** Entries, in order of arrival, as one commit: readings in columns, what they do to alerts, whom that is told. */
 export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch {
   const draft = parts.judge.begin();
+  const statuses = parts.statuses.begin();
   const newest = new Map<number, number>();
   const facts: DeviceFact[] = [];
   const attempts: Attempt[] = [];
@@ -52,11 +57,11 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
       newest.set(series, time);
       draft.read(parts.registry.series(series), time, value, entry.receivedAt);
     }
-    facts.push(...entry.facts);
+    for (const fact of entry.facts) if (statuses.admit(fact)) facts.push(fact);
     if (entry.attempt) attempts.push(entry.attempt);
     cancelledWebhooks.push(...entry.removedWebhooks);
     if (entry.quarantine) quarantine.push(entry.quarantine);
-    if (entry.changes) gather(entry.changes, changes, facts);
+    if (entry.changes) gather(entry.changes, { changes, facts, statuses });
   }
   draft.expire(parts.now);
   const newSeries = parts.registry.unpersisted();
@@ -72,13 +77,13 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
     ],
     transitions: draft.transitions,
     alertStates: draft.states,
-    deliveries: parts.plan(draft.transitions, { seq: parts.seq, at }),
+    deliveries: parts.plan(draft.transitions, { seq: parts.seq, at }, statuses.changes()),
     attempts,
     cancelledWebhooks,
     quarantine,
     ...changes,
   };
-  return { commit, draft, isEmpty: isEmpty(commit) };
+  return { commit, draft, statuses, isEmpty: isEmpty(commit) };
 }
 
 interface Changes {
@@ -93,20 +98,28 @@ function noChanges(): Changes {
   return { quarantineRemoved: [], tokens: [], sessions: [], commands: [], forgottenDevices: [] };
 }
 
-function gather(from: EntryChanges, to: Changes, facts: DeviceFact[]): void {
-  if (from.quarantineRemoved) to.quarantineRemoved.push(...from.quarantineRemoved);
-  if (from.tokens) to.tokens.push(...from.tokens);
-  if (from.sessions) to.sessions.push(...from.sessions);
-  if (from.commands) to.commands.push(...from.commands);
-  if (from.forgottenDevices) forget(from.forgottenDevices, to, facts);
+interface Gathered {
+  readonly changes: Changes;
+  readonly facts: DeviceFact[];
+  readonly statuses: StatusDraft;
+}
+
+function gather(from: EntryChanges, to: Gathered): void {
+  const { changes } = to;
+  if (from.quarantineRemoved) changes.quarantineRemoved.push(...from.quarantineRemoved);
+  if (from.tokens) changes.tokens.push(...from.tokens);
+  if (from.sessions) changes.sessions.push(...from.sessions);
+  if (from.commands) changes.commands.push(...from.commands);
+  if (from.forgottenDevices) forget(from.forgottenDevices, to);
 }
 
 /** The store forgets first and takes facts and tokens in afterwards: what was told before goes with the device. */
-function forget(devices: readonly string[], to: Changes, facts: DeviceFact[]): void {
+function forget(devices: readonly string[], { changes, facts, statuses }: Gathered): void {
   const gone = new Set(devices);
-  to.forgottenDevices.push(...devices);
+  changes.forgottenDevices.push(...devices);
   removeWhere(facts, ({ device }) => gone.has(device));
-  removeWhere(to.tokens, (change) => gone.has(change.kind === 'put' ? change.token.device : change.device));
+  removeWhere(changes.tokens, (change) => gone.has(change.kind === 'put' ? change.token.device : change.device));
+  for (const device of gone) statuses.forget(device);
 }
 
 function removeWhere<T>(list: T[], isGone: (one: T) => boolean): void {

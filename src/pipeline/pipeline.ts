@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf, RejectedError, TransientError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Commit, CommitResult, SettledMessage } from '../domain/commit.ts';
+import type { DeviceRecord } from '../domain/device.ts';
 import { settledMessages } from '../domain/settled-columns.ts';
 import { type Batch, type BatchParts, buildBatch, committedBatch, outcomes, readingsOf, settledOf } from './batch.ts';
 import { dispositionsFrom } from './dispositions.ts';
@@ -10,6 +11,7 @@ import type { Ledger } from './ledger.ts';
 import type { AlertJudge, CommitListener, CommitStore, DeliveryPlanner, NewestTime } from './ports.ts';
 import type { ReceiptClock } from './receipt-clock.ts';
 import type { SeriesRegistry } from './series-registry.ts';
+import { StatusBook } from './status-book.ts';
 
 export interface PipelineParts {
   readonly store: CommitStore;
@@ -29,7 +31,7 @@ export interface PipelineParts {
   readonly fatal: (error: unknown) => void;
 }
 
-type Attempted = Pick<Batch, 'commit' | 'draft'>;
+type Attempted = Pick<Batch, 'commit' | 'draft' | 'statuses'>;
 
 /** So many entries do not wait for the end of the turn in which they came. */
 const promptEntries = 500;
@@ -47,6 +49,7 @@ export class Pipeline {
   readonly #listeners: CommitListener[] = [];
   readonly #healthListeners: ((healthy: boolean) => void)[] = [];
   readonly #settledListeners: ((messages: readonly SettledMessage[]) => void)[] = [];
+  readonly #statuses = new StatusBook();
   #queue: Entry[] = [];
   #seq = 0;
   #running = false;
@@ -90,6 +93,11 @@ export class Pipeline {
   /** Hears of messages that are on disk after all, though their senders were told that the commit failed. */
   onSettledAfterAll(listener: (messages: readonly SettledMessage[]) => void): void {
     this.#settledListeners.push(listener);
+  }
+
+  /** Takes over the devices that were recovered, so that only what really changes is told. */
+  load(devices: readonly DeviceRecord[]): void {
+    this.#statuses.load(devices);
   }
 
   /** Goes on after commit `seq`, with the deadlines that were recovered. */
@@ -167,29 +175,31 @@ export class Pipeline {
       this.#giveBack(entries, new Error('the store cannot be opened'));
       return;
     }
-    const { commit, draft, isEmpty } = buildBatch(entries, this.#batchParts());
+    const { isEmpty, ...attempted } = buildBatch(entries, this.#batchParts());
     if (isEmpty && this.#healthy) {
-      draft.apply();
+      attempted.draft.apply();
       this.#settle(entries, { seq: this.#seq, dispositions: null });
       return;
     }
     const began = this.#parts.clock.monotonic();
     let result: CommitResult;
     try {
-      result = await this.#parts.store.commit(commit);
+      result = await this.#parts.store.commit(attempted.commit);
     } catch (error) {
-      await this.#failed(entries, { commit, draft }, error);
+      await this.#failed(entries, attempted, error);
       return;
     }
-    this.#succeeded(entries, { commit, draft }, result, this.#parts.clock.monotonic() - began);
+    this.#succeeded(entries, attempted, result, this.#parts.clock.monotonic() - began);
   }
 
-  #succeeded(entries: readonly Entry[], { commit, draft }: Attempted, result: CommitResult, durationMs: number): void {
+  #succeeded(entries: readonly Entry[], attempted: Attempted, result: CommitResult, durationMs: number): void {
+    const { commit, draft, statuses } = attempted;
     this.#seq = result.seq;
     this.#parts.registry.persisted(commit.newSeries);
     this.#parts.ledger.commits++;
     this.#parts.ledger.quarantined += commit.quarantine.length;
     draft.apply();
+    statuses.apply();
     this.#turnHealth(true);
     this.#settle(entries, result);
     this.#tell(commit, result, durationMs);
@@ -197,7 +207,8 @@ export class Pipeline {
 
   #batchParts(): BatchParts {
     const { registry, judge, plan, newestTime, receiptClock } = this.#parts;
-    return { seq: this.#seq + 1, now: receiptClock.now(), registry, judge, plan, newestTime };
+    const statuses = this.#statuses;
+    return { seq: this.#seq + 1, now: receiptClock.now(), registry, judge, statuses, plan, newestTime };
   }
 
   #settle(entries: readonly Entry[], result: Pick<CommitResult, 'seq' | 'dispositions'>): void {

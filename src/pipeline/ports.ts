@@ -3,6 +3,7 @@ import type { AlertState, Transition } from '../domain/alert.ts';
 import type { Command, CommandReply } from '../domain/command.ts';
 import type { Commit, CommitResult, CommittedBatch, LogPage } from '../domain/commit.ts';
 import type { Delivery, DeliveryRecord } from '../domain/delivery.ts';
+import type { StatusChange } from '../domain/device.ts';
 import type { Value } from '../domain/reading.ts';
 import type { ErrorCode } from '../contract/error-codes.ts';
 import type { MetricProfile, PayloadDialect } from '../domain/profile.ts';
@@ -68,10 +69,14 @@ export interface CommandReplies {
   reply(reply: CommandReply, at: number): Command | null;
 }
 
-/** Which deliveries transitions make; pure. `seq` and `at` are those of the commit that will carry them. */
+/**
+ * Which deliveries transitions and devices that came or went make; pure. `seq` and `at` are those of the commit that
+ * will carry them.
+ */
 export type DeliveryPlanner = (
   transitions: readonly Transition[],
   commit: { readonly seq: number; readonly at: number },
+  statusChanges: readonly StatusChange[],
 ) => readonly Delivery[];
 
 /** The newest time of a series as committed, epoch ms; -Infinity when it has no reading. */

@@ -2,8 +2,8 @@ import { showAlert } from '../contract/alert.ts';
 import type { AlertWebhookBody } from '../contract/webhook-body.ts';
 import type { Transition } from '../domain/alert.ts';
 import type { Delivery } from '../domain/delivery.ts';
-import { compileGlob } from '../domain/glob.ts';
 import type { Webhook } from '../domain/webhook.ts';
+import { takersOf } from './takers.ts';
 
 export interface DeliveryPlan {
   /** In the order in which they happened. */
@@ -28,15 +28,13 @@ export interface DeliveryPlan {
  */
 export function planDeliveries(plan: DeliveryPlan): Delivery[] {
   if (plan.transitions.length === 0) return [];
-  const endpoints = plan.webhooks
-    .filter((webhook) => webhook.enabled)
-    .map((webhook) => ({ id: webhook.id, wants: compileGlob(webhook.events.join(',')) }));
+  const takersFor = takersOf(plan.webhooks);
   const drafts: Omit<Delivery, 'id'>[] = [];
   for (const transition of plan.transitions) {
-    const takers = endpoints.filter((endpoint) => endpoint.wants(transition.type));
+    const takers = takersFor(transition.type);
     if (takers.length === 0) continue;
     const body = JSON.stringify(bodyOf(transition, plan));
-    for (const { id: webhookId } of takers) {
+    for (const webhookId of takers) {
       drafts.push({
         webhookId,
         type: transition.type,

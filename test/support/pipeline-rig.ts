@@ -12,7 +12,7 @@ import { type Entry, entry, type Outcome } from '../../src/pipeline/entry.ts';
 import { Intake, type IntakeParts } from '../../src/pipeline/intake.ts';
 import { Ledger } from '../../src/pipeline/ledger.ts';
 import { Pipeline } from '../../src/pipeline/pipeline.ts';
-import type { AlertDraft, AlertJudge, Committed, CommitStore } from '../../src/pipeline/ports.ts';
+import type { AlertDraft, AlertJudge, Committed, CommitStore, DeliveryPlanner } from '../../src/pipeline/ports.ts';
 import { ReceiptClock } from '../../src/pipeline/receipt-clock.ts';
 import { SeriesRegistry } from '../../src/pipeline/series-registry.ts';
 import { Window } from '../../src/pipeline/window.ts';
@@ -214,6 +214,8 @@ export class PipelineRig {
   readonly latest: LatestValues;
   readonly pipeline: Pipeline;
   readonly intake: Intake;
+  /** What the planner answers. */
+  plan: DeliveryPlanner = () => [];
   readonly told: Committed[] = [];
   readonly health: boolean[] = [];
   readonly fatal: unknown[] = [];
@@ -245,7 +247,7 @@ export class PipelineRig {
       classify: (error) => (error instanceof StoreFailure ? error.kind : 'unknown'),
       registry: this.registry,
       judge: this.judge,
-      plan: () => [],
+      plan: (...parts) => this.plan(...parts),
       newestTime: (series) => this.latest.newestTime(series),
       receiptClock,
       clock: this.clock,

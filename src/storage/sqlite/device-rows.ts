@@ -1,4 +1,4 @@
-import type { DeviceFact, DeviceRecord } from '../../domain/device.ts';
+import { type DeviceFact, type DeviceRecord, isSignOfLife } from '../../domain/device.ts';
 import type { Database } from './database.ts';
 import { Statements } from './database.ts';
 
@@ -61,7 +61,7 @@ export function newDevice(device: string, at: number): DeviceRecord {
 export function withFact(record: DeviceRecord, fact: DeviceFact): DeviceRecord {
   return {
     ...record,
-    lastSeen: Math.max(record.lastSeen, fact.at),
+    lastSeen: isSignOfLife(fact) ? Math.max(record.lastSeen, fact.at) : record.lastSeen,
     status: fact.status ?? record.status,
     statusAt: fact.status ? fact.at : record.statusAt,
     statusCause: fact.status ? (fact.cause ?? null) : record.statusCause,
