@@ -4,23 +4,25 @@ import { problemOf } from './problem.ts';
 import type { Outgoing } from './route.ts';
 
 /** How the API of InfluxDB 2 says no; `error` is where clients of InfluxDB 1 look. */
-export const InfluxRefusal = z.object({
-  code: z.string().meta({ description: 'As InfluxDB has them', example: 'invalid' }),
-  message: z.string(),
-  error: z.string().meta({ description: 'The message again' }),
-  line: z.number().int().optional().meta({ description: 'The first line that is wrong, from 1' }),
-  errors: z
-    .array(
-      z.object({
-        line: z.number().int().optional(),
-        column: z.number().int().optional(),
-        code: z.string().meta({ description: 'A code of this API' }),
-        message: z.string(),
-      }),
-    )
-    .optional()
-    .meta({ description: 'Every fault, at most a hundred' }),
-});
+export const InfluxRefusal = z
+  .object({
+    code: z.string().meta({ description: 'As InfluxDB has them', example: 'invalid' }),
+    message: z.string(),
+    error: z.string().meta({ description: 'The message again' }),
+    line: z.number().int().optional().meta({ description: 'The first line that is wrong, from 1' }),
+    errors: z
+      .array(
+        z.object({
+          line: z.number().int().optional(),
+          column: z.number().int().optional(),
+          code: z.string().meta({ description: 'A code of this API' }),
+          message: z.string(),
+        }),
+      )
+      .optional()
+      .meta({ description: 'Every fault, at most a hundred' }),
+  })
+  .meta({ id: 'InfluxRefusal' });
 type InfluxRefusal = z.output<typeof InfluxRefusal>;
 
 const codes: Readonly<Record<number, string>> = {

@@ -74,16 +74,23 @@ test('the path parameters of every route are those in its path, all required', (
   }
 });
 
-test('every refusal is a problem, under the status of its code', () => {
-  for (const item of Object.values(parsed.paths)) {
+test('every refusal is a problem under the status of its code, or what clients of another product expect beside it', () => {
+  const statuses = new Map(Object.entries(errorCodes).map(([code, { status }]) => [code, status]));
+  for (const [path, item] of Object.entries(parsed.paths)) {
+    const isForeign = routes.some((route) => route.path === path && route.foreign !== null);
     for (const { responses } of Object.values(item)) {
       const failures = Object.entries(responses).filter(([status]) => Number(status) >= 400);
       expect(failures.map(([status]) => status)).toEqual(expect.arrayContaining(['400', '403', '406', '500', '503']));
       for (const [status, { description, content }] of failures) {
-        expect(content).toEqual({ 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } });
+        expect(content).toEqual({
+          'application/problem+json': reference('Problem'),
+          ...(isForeign && { 'application/json': reference('InfluxRefusal') }),
+        });
         const codes = [...description.matchAll(/`(\w+)`/g)].map(([, code]) => code);
         expect(codes.length).toBeGreaterThan(0);
-        for (const code of codes) expect(errorCodes).toHaveProperty([code, 'status'], Number(status));
+        // Clients of InfluxDB know no 422.
+        const expected = isForeign && status === '400' ? [400, 422] : [Number(status)];
+        for (const code of codes) expect(expected, code).toContain(statuses.get(code));
       }
     }
   }
@@ -107,8 +114,12 @@ test('lists take limit and page, and no route takes a parameter without a descri
 
 test('what no key protects asks for none; a device that asks for its token has a key of another kind', () => {
   const open = routes.filter((route) => parsed.paths[route.path][methodOf(route.method)]?.security?.length === 0);
-  expect(open.map((route) => route.path)).toEqual(['/api/v1/provision', '/healthz', '/readyz']);
+  expect(open.map((route) => route.path)).toEqual(['/api/v1/provision', '/ping', '/health', '/healthz', '/readyz']);
 });
+
+function reference(name: string): object {
+  return { schema: { $ref: `#/components/schemas/${name}` } };
+}
 
 function methodOf(method: string): 'get' | 'post' | 'put' | 'patch' | 'delete' {
   return z.enum(['get', 'post', 'put', 'patch', 'delete']).parse(method.toLowerCase());
