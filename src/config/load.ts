@@ -29,6 +29,8 @@ type Tree = { [key: string]: unknown };
 
 const defaultsFile = new URL('../../config/default.yaml', import.meta.url);
 const prefix = 'PULSEGATE_';
+/** What the command line reads from the environment for itself: the key with which it asks a running gateway. */
+const notOptions = new Set(['PULSEGATE_KEY']);
 
 /**
  * Defaults < file < environment < flags, parsed once into a frozen, complete value. Throws `ConfigError` with all
@@ -76,7 +78,7 @@ function fromEnvironment(
   byName.set('PULSEGATE_ADMIN_KEY', 'access.adminKey');
   const found: [string, unknown][] = [];
   for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith(prefix) || value === undefined) continue;
+    if (!name.startsWith(prefix) || value === undefined || notOptions.has(name)) continue;
     const fileName = name.endsWith('_FILE') ? byName.get(name.slice(0, -'_FILE'.length)) : undefined;
     const path = byName.get(name);
     if (path !== undefined) found.push([path, value]);

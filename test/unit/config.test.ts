@@ -59,6 +59,10 @@ describe('the configuration', () => {
     ]);
   });
 
+  it('does not mind the key with which the command line asks', () => {
+    expect(loadConfig({ env: { PULSEGATE_KEY: 'pulse_key' } })).toEqual(loadConfig());
+  });
+
   it('may come from a file that is empty', () => {
     expect(loadConfig({ file: fileWith('# nothing yet\n') })).toEqual(loadConfig());
   });
