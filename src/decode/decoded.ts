@@ -82,7 +82,7 @@ export interface Dialect {
    * A command as the device understands it; null for a device that the dialect does not know. Throws `RejectedError` for
    * a command that makes no sense to it. `at`: epoch ms.
    */
-  encodeCommand?(command: Command, at: number): OutgoingMessage | null;
+  encode?(command: Command, at: number): OutgoingMessage | null;
   /**
    * Takes in a retained message of before the start, so that what follows is understood; nothing else comes of it.
    * Throws `RejectedError`.

@@ -61,9 +61,9 @@ export class Dialects {
    * A command as a foreign device understands it; null for one that speaks native. Throws `RejectedError` for a command
    * that makes no sense to its device. `at`: epoch ms.
    */
-  encodeCommand(command: Command, at: number): OutgoingMessage | null {
+  encode(command: Command, at: number): OutgoingMessage | null {
     for (const dialect of this.#dialects) {
-      const encoded = dialect.encodeCommand?.(command, at);
+      const encoded = dialect.encode?.(command, at);
       if (encoded) return encoded;
     }
     return null;

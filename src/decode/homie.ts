@@ -87,7 +87,7 @@ export class Homie implements Dialect {
    * A command to a settable property: its name is `node.property`, its parameter the value. null for a device without a
    * description. Throws `validation_failed`.
    */
-  encodeCommand({ device, name, params }: Command): OutgoingMessage | null {
+  encode({ device, name, params }: Command): OutgoingMessage | null {
     const description = this.#descriptions.get(device);
     if (!description) return null;
     const property = description.properties.get(name.replace('/', '.'));

@@ -94,7 +94,7 @@ export class Sparkplug implements Dialect {
    * or the value of the metric that is the name of the command; `rebirth` asks for a birth. Throws `validation_failed` for
    * a metric that the birth did not name. `at`: epoch ms.
    */
-  encodeCommand({ device, name, params }: Command, at: number): OutgoingMessage | null {
+  encode({ device, name, params }: Command, at: number): OutgoingMessage | null {
     const found = this.#find(device);
     if (!found) return null;
     const { node, session, owner } = found;

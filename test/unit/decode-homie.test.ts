@@ -135,7 +135,7 @@ describe('a command', () => {
     ['climate.label', '', 'climate/label', '\0'],
   ])('%s %j is published on …/%s/set', (name, params, path, payload) => {
     describeRoom();
-    expect(homie.encodeCommand(command(name, params))).toEqual({
+    expect(homie.encode(command(name, params))).toEqual({
       topic: `homie/5/living-room/${path}/set`,
       payload: Buffer.from(payload),
       qos: 1,
@@ -153,11 +153,11 @@ describe('a command', () => {
     ['climate.label', 5],
   ])('%s %j makes no sense to the device', (name, params) => {
     describeRoom();
-    expect(() => homie.encodeCommand(command(name, params))).toThrow(RejectedError);
+    expect(() => homie.encode(command(name, params))).toThrow(RejectedError);
   });
 
   it('to a device without a description is not for this dialect', () => {
-    expect(homie.encodeCommand(command('climate.setpoint', 1))).toBeNull();
+    expect(homie.encode(command('climate.setpoint', 1))).toBeNull();
   });
 });
 

@@ -3,6 +3,7 @@ import { RejectedError } from '../../src/base/errors.ts';
 import { MappingSpec } from '../../src/contract/mapping.ts';
 import { type Dialect, type DialectMessage, nothingDecoded } from '../../src/decode/decoded.ts';
 import { Dialects } from '../../src/decode/dialects.ts';
+import type { Command } from '../../src/domain/command.ts';
 import { anySender } from '../../src/domain/principal.ts';
 
 function recording(name: string, prefix: string): Dialect & { readonly seen: string[]; asked: number } {
@@ -28,6 +29,19 @@ function recording(name: string, prefix: string): Dialect & { readonly seen: str
 function message(topic: string): DialectMessage {
   return { topic, payload: Buffer.from('{"x":1}'), sender: anySender, receivedAt: 1_790_000_000_000 };
 }
+
+const reboot: Command = {
+  id: '1',
+  device: 'a',
+  name: 'reboot',
+  params: null,
+  state: 'queued',
+  result: null,
+  createdAt: 0,
+  expiresAt: 0,
+  sentAt: null,
+  settledAt: null,
+};
 
 const mapping = MappingSpec.parse({ name: 'mine', topic: 'b/{device}' });
 
@@ -83,6 +97,22 @@ describe('the router', () => {
       { topic: 'a/3', payload },
     ]);
     expect(dialect.seen).toEqual(['primed a/1', 'primed a/3']);
+  });
+
+  it('asks the dialects in their order how a command is written, and answers null for a native device', () => {
+    const knows = (name: string, device: string): Dialect => ({
+      ...recording(name, `${name}/`),
+      encode: (command) =>
+        command.device === device
+          ? { topic: `${name}/${command.name}`, payload: Buffer.from(''), qos: 0, retain: false, device: null }
+          : null,
+    });
+    const dialects = new Dialects({
+      mappings: [],
+      dialects: [recording('silent', 'x/'), knows('one', 'a'), knows('two', 'b'), knows('three', 'b')],
+    });
+    const topics = ['a', 'b', 'c'].map((device) => dialects.encode({ ...reboot, device }, 0)?.topic ?? null);
+    expect(topics).toEqual(['one/reboot', 'two/reboot', null]);
   });
 
   it.each([

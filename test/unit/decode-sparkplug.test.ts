@@ -84,7 +84,7 @@ function command(device: string, name: string, params: Json): Command {
 
 /** A command as topic and metrics; null for a device of no birth. */
 function written(device: string, name: string, params: Json): readonly [string, readonly SparkplugMetric[]] | null {
-  const message = host.encodeCommand(command(device, name, params), now);
+  const message = host.encode(command(device, name, params), now);
   if (!message) return null;
   expect(message).toMatchObject({ qos: 0, retain: false, device: null });
   return [message.topic, readSparkplug(message.payload).metrics];
@@ -212,7 +212,7 @@ describe('a command', () => {
     ['e-1:d', 'Lamp', 'on'],
     ['e-1', 'Room.T', '21.5'],
   ])('to %s that sets %s to %s makes no sense', (device, name, params) => {
-    expect(() => host.encodeCommand(command(device, name, params), now)).toThrow(RejectedError);
+    expect(() => host.encode(command(device, name, params), now)).toThrow(RejectedError);
   });
 
   it('to a device of no birth is not for this dialect', () => {
@@ -336,7 +336,7 @@ it('whatever valid payloads say, in whatever order, only refusals come of them, 
         } catch (error) {
           expect(error).toBeInstanceOf(RejectedError);
         }
-        dialect.encodeCommand(command('e', 'rebirth', null), start);
+        dialect.encode(command('e', 'rebirth', null), start);
       }
     }),
     { numRuns: 300 },
