@@ -113,6 +113,8 @@ function float(type: number, wire: WireValue, pointer: string): number | null {
 
 /** 21.4 rather than 21.399999618530273: no 32-bit float needs more than nine digits. */
 function shortest(value: number): number {
+  // Whose sign would be lost.
+  if (value === 0) return value;
   for (let digits = 6; digits < 9; digits++) {
     const short = Number(value.toPrecision(digits));
     if (Math.fround(short) === value) return short;
