@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { type ErrorCode, errorCodes } from '../contract/error-codes.ts';
 import { Problem } from '../contract/rest.ts';
+import { AlertWebhookBody, DeviceWebhookBody } from '../contract/webhook-body.ts';
 import { ThresholdCondition } from '../contract/rule.ts';
 import type { Route } from './route.ts';
 
@@ -38,6 +39,10 @@ export function openApiDocument(
       servers: [{ url: gateway.basePath === '' ? '/' : gateway.basePath }],
       security: [{ key: [] }, {}],
       paths,
+      webhooks: {
+        alert: posted('An alert changed state', AlertWebhookBody),
+        device: posted('A device came or went', DeviceWebhookBody),
+      },
       components: {
         securitySchemes: {
           key: {
@@ -59,6 +64,19 @@ export function openApiDocument(
     },
   );
   return { ...document };
+}
+
+/** What the gateway itself posts, to the URLs of webhooks. */
+function posted(summary: string, body: z.ZodType): { post: ZodOpenApiOperationObject } {
+  return {
+    post: {
+      summary,
+      description:
+        'Signed by Standard Webhooks 1.0 (`webhook-id`, `webhook-timestamp`, `webhook-signature`). Any 2xx takes it; anything else is tried again, with the same `webhook-id`.',
+      requestBody: { required: true, content: { 'application/json': { schema: body } } },
+      responses: { '2XX': { description: 'Taken' } },
+    },
+  };
 }
 
 function operationOf(route: Route): ZodOpenApiOperationObject {

@@ -5,10 +5,10 @@ import type { Commit, CommitResult, SettledMessage } from '../domain/commit.ts';
 import type { DeviceRecord } from '../domain/device.ts';
 import { settledMessages } from '../domain/settled-columns.ts';
 import { type Batch, type BatchParts, buildBatch, committedBatch, outcomes, readingsOf, settledOf } from './batch.ts';
-import { dispositionsFrom } from './dispositions.ts';
 import { type Entry, entry } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 import type { AlertJudge, CommitListener, CommitStore, DeliveryPlanner, NewestTime } from './ports.ts';
+import { readBack } from './read-back.ts';
 import type { ReceiptClock } from './receipt-clock.ts';
 import type { SeriesRegistry } from './series-registry.ts';
 import { StatusBook } from './status-book.ts';
@@ -329,18 +329,9 @@ export class Pipeline {
   /** Opens the store again; what it made of the commit, or null when it was not written. */
   async #askReopened(commit: Commit): Promise<CommitResult | null> {
     const newest = await this.#parts.reopen();
-    if (newest < commit.seq) {
-      this.#seq = newest;
-      return null;
-    }
-    const { batches } = await this.#parts.store.reader.log({ after: commit.seq - 1, readingsMax: 1 });
-    const logged = batches.find(({ seq }) => seq === commit.seq);
-    if (!logged) throw new Error(`commit ${commit.seq} is not in the log of the store`);
-    return {
-      seq: commit.seq,
-      readings: commit.readings,
-      dispositions: dispositionsFrom(commit.readings, logged.readings),
-    };
+    if (newest >= commit.seq) return readBack(this.#parts.store, commit);
+    this.#seq = newest;
+    return null;
   }
 
   /** Nothing was written. Senders get their messages back, unacknowledged; what is our own is tried again. */

@@ -40,6 +40,7 @@ const shape = z.strictObject({
     z.string().startsWith('/'),
     z.partialRecord(z.enum(['get', 'post', 'put', 'patch', 'delete']), operation),
   ),
+  webhooks: z.record(z.string(), z.strictObject({ post: z.looseObject({ requestBody: z.looseObject({}) }) })),
   components: z.looseObject({
     schemas: z.record(z.string().regex(/^[\w.-]+$/), z.looseObject({})),
     securitySchemes: z.looseObject({ key: z.looseObject({ type: z.literal('http'), scheme: z.literal('bearer') }) }),
@@ -53,6 +54,11 @@ test('every route is in the document, and the reverse', () => {
   );
   expect(described.sort()).toEqual(routes.map(({ method, path, id }) => `${method} ${path} ${id}`).sort());
   expect(new Set(routes.map((route) => route.id)).size).toBe(routes.length);
+});
+
+test('what is posted to webhooks is described', () => {
+  const bodies = Object.values(parsed.webhooks).map(({ post }) => JSON.stringify(post.requestBody));
+  expect(bodies.map((body) => /schemas\/(\w+)/.exec(body)?.[1])).toEqual(['AlertWebhookBody', 'DeviceWebhookBody']);
 });
 
 test('every reference leads to a component, and every component is referred to', () => {
