@@ -5,9 +5,11 @@ import { Aedes, type AedesOptions } from 'aedes';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   connectPacket,
+  disconnectPacket,
   fixedHeader,
   idOf,
   packetType,
+  publishOf,
   publishPacket,
   pubrelPacket,
   subscribePacket,
@@ -230,7 +232,74 @@ describe('authorizePublish', () => {
   });
 });
 
+describe('what the types leave out', () => {
+  it('is that a client notes its DISCONNECT, and no other way to go', async () => {
+    const ends: unknown[] = [];
+    const { aedes, port } = await broker();
+    for (const isPolite of [true, false]) {
+      const gone = once(aedes, 'clientDisconnect');
+      const client = await open(port, 'a');
+      if (isPolite) client.send(disconnectPacket);
+      else client.end();
+      const [left]: object[] = await gone;
+      ends.push(Reflect.get(left, '_disconnected'));
+    }
+    expect(ends).toEqual([true, false]);
+  });
+
+  it('is that authorizePublish may send a message elsewhere, after which nobody gets it under its own topic', async () => {
+    const { port } = await broker({
+      authorizePublish: (_client, packet, done) => {
+        if (packet.topic === 't') packet.topic = '$nowhere';
+        done(null);
+      },
+    });
+    const subscriber = await open(port, 'subscriber');
+    subscriber.send(subscribePacket(1, '#'));
+    await subscriber.next();
+    const client = await open(port, 'a');
+    client.send(publishPacket('t', 'x', { qos: 1, id: 1 }), publishPacket('u', 'x', { qos: 1, id: 2 }));
+    expect([idOf(await client.next()), idOf(await client.next())]).toEqual([1, 2]);
+    expect(publishOf(await subscriber.next()).topic).toBe('u');
+  });
+
+  it('is that the return code of an error in authenticate is the one of the CONNACK', async () => {
+    for (const returnCode of [2, 3, 4, 5]) {
+      const { port } = await broker({
+        authenticate: (_client, _name, _password, done) => done(Object.assign(new Error('no'), { returnCode }), false),
+      });
+      const client = await WireClient.dial(port);
+      cleanups.push(() => client.end());
+      client.send(connectPacket('a'));
+      expect((await client.next()).body[1]).toBe(returnCode);
+      await client.closed;
+    }
+  });
+
+  it('is that all of a SUBSCRIBE is stored with the session as soon as one of its filters is granted', async () => {
+    const { aedes, port } = await broker({
+      authorizeSubscribe: (_client, subscription, done) =>
+        done(null, subscription.topic === 'secret' ? null : subscription),
+    });
+    const { persistence }: { persistence?: { subscriptionsByClient(client: object): Promise<{ topic: string }[]> } } =
+      aedes as object;
+    const client = await open(port, 'session', { clean: false });
+    client.send(subscribePacket(1, 'open', 'secret'));
+    await client.next();
+    const stored = (await persistence?.subscriptionsByClient({ id: 'session' })) ?? [];
+    expect(stored.map(({ topic }) => topic)).toEqual(['open', 'secret']);
+  });
+});
+
 describe('a connection', () => {
+  it('of a protocol level that it has never heard of ends without an answer', async () => {
+    const { port } = await broker();
+    const client = await WireClient.dial(port);
+    client.send(connectPacket('a', { level: 6 }));
+    await client.closed;
+    expect(client.packets).toEqual([]);
+  });
+
   it('of MQTT 5 is refused with return code 1', async () => {
     const { port } = await broker();
     const client = await WireClient.dial(port);

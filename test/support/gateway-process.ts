@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const main = fileURLToPath(new URL('../../src/main.js', import.meta.url));
@@ -70,6 +71,18 @@ export class GatewayProcess {
     const ended = await exit;
     clearTimeout(timer);
     return ended;
+  }
+
+  /** Resident memory now, and the most since `forgetPeak`, bytes (Linux). */
+  memory(): { readonly now: number; readonly peak: number } {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
+    const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1_024;
+    return { now: bytes('VmRSS'), peak: bytes('VmHWM') };
+  }
+
+  /** From now on `memory` tells the peak anew; see clear_refs in proc(5). */
+  forgetPeak(): void {
+    writeFileSync(`/proc/${this.#child.pid}/clear_refs`, '5');
   }
 
   /** kill -9. Resolves once the process is gone. */

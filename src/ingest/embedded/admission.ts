@@ -131,7 +131,6 @@ export class Admission {
       answer(new Error('a client without a connection'), false);
       return;
     }
-    visitor.visit.introduced();
     visitor.client = client;
     visitor.said = {
       clientId: packet.clientId,
@@ -139,7 +138,7 @@ export class Admission {
       protocolLevel: packet.protocolVersion ?? 0,
       willTopic: packet.will?.topic ?? null,
     };
-    this.#look(visitor, visitor.said.protocolLevel).then(
+    this.#look(visitor).then(
       (refusal) => answer(refusal, refusal === null && !client.closed),
       (error: unknown) => {
         this.count('fault');
@@ -179,16 +178,12 @@ export class Admission {
   }
 
   /** Before the CONNECT is looked at: an error closes the connection without an answer. */
-  async #look({ visit }: Visitor, protocolLevel: number): Promise<Error | null> {
+  async #look({ visit }: Visitor): Promise<Error | null> {
     const { gatekeeper, clock, random } = this.#parts;
     const { remoteAddress } = visit;
     if (await gatekeeper.isBarred(remoteAddress)) {
       this.count('barred');
       return new Error('too many wrong credentials came from this address');
-    }
-    if (protocolLevel > 4) {
-      this.protocolRefused(protocolLevel, remoteAddress);
-      return null;
     }
     const sinceReadmission = clock.monotonic() - this.#admitFrom;
     if (this.#admitFrom > 0 && sinceReadmission >= 0 && sinceReadmission <= readmissionMs) {

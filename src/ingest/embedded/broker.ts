@@ -18,13 +18,13 @@ import { gatekeeperOf } from './connect-judge.ts';
 import { DeviceRate } from './device-rate.ts';
 import { Door, type Visit } from './door.ts';
 import { Entrance } from './entrance.ts';
+import { awaitConnect } from './first-packet.ts';
 import { type ByteStream, GuardedConnection } from './guarded-connection.ts';
 import { silenceAllowed } from './keepalive.ts';
 import { listen, portOf, tcpListener, tlsListener } from './listeners.ts';
 import { Outgoing } from './outgoing.ts';
 import { PacketScanner } from './packet-scanner.ts';
 import { Presence } from './presence.ts';
-import { unacceptableLevel, unacceptableLevelPacket } from './protocol-level.ts';
 import { ProvisionDesk } from './provision-desk.ts';
 import { RareLog } from './rare-log.ts';
 import { Relay } from './relay.ts';
@@ -45,9 +45,9 @@ const never = 2_147_483_647;
  * The embedded MQTT 3.1.1 broker. aedes sends the PUBACK when `authorizePublish` calls back, so that is where the
  * commit is awaited. What devices publish reaches MQTT subscribers through aedes; rules and live never ride on that.
  *
- *   listeners → door → GuardedConnection → admission → entrance → sink
- *                                            ↓            ↑ express lane, or aedes
- *                                         presence     subscriptions → subscribers
+ *   listeners → door → CONNECT → GuardedConnection → admission → entrance → sink
+ *                                                        ↓         ↑ express lane, or aedes
+ *                                                     presence   subscriptions → subscribers
  */
 export class EmbeddedBroker {
   readonly #options: BrokerOptions;
@@ -289,19 +289,23 @@ export class EmbeddedBroker {
   }
 
   #accept(stream: ByteStream, visit: Visit, certificate: () => DeviceCertificate | null): void {
+    awaitConnect(stream, {
+      connectBytesMax: this.#limits.connectBytesMax,
+      ready: () => {
+        visit.introduced();
+        this.#welcome(stream, visit, certificate);
+      },
+      wrongLevel: (level) => this.#admission.protocolRefused(level, visit.remoteAddress),
+    });
+  }
+
+  /** Somebody came with a whole CONNECT. */
+  #welcome(stream: ByteStream, visit: Visit, certificate: () => DeviceCertificate | null): void {
     const aedes = this.#aedes;
     if (!aedes) {
       stream.destroy();
       return;
     }
-    // Before the connection hears of it, and only of the first bytes.
-    stream.once('data', (chunk: Buffer) => {
-      const level = unacceptableLevel(chunk);
-      if (level === null) return;
-      this.#admission.protocolRefused(level, visit.remoteAddress);
-      stream.write(unacceptableLevelPacket);
-      connection.destroy();
-    });
     const connection = new GuardedConnection(stream, {
       scanner: new PacketScanner(this.#limits),
       clock: this.#parts.clock,
