@@ -26,6 +26,8 @@ export interface RegistrationBookParts {
 
 /** Quiet for so long, the journal is folded into the file, ms. */
 const quietMs = 2_000;
+/** How long after a fold that failed it is tried again, ms. */
+const retryMs = 30_000;
 /** A journal longer than this is folded at once, bytes. */
 const journalBytesMax = 4 * 1_048_576;
 /** How often a fold begins anew because an edit came in between. */
@@ -57,7 +59,8 @@ export class RegistrationBook {
   /** Of devices.json as it was last read or written. */
   #stamp: string;
   #fault: { readonly stamp: string; readonly error: CatalogError } | null = null;
-  #quiet: Timer | null = null;
+  #foldTimer: Timer | null = null;
+  #foldFault = '';
   #closing: Promise<void> | null = null;
   #isClosed = false;
 
@@ -83,7 +86,7 @@ export class RegistrationBook {
     const { journal, changes } = await RegistrationJournal.open(join(parts.dir, 'devices.journal'));
     const book = new RegistrationBook(parts, journal, { registrations: registrations ?? new Map(), stamp });
     book.#apply(changes);
-    if (changes.length > 0) book.#foldWhenQuiet();
+    if (changes.length > 0) book.#foldIn(quietMs);
     if (registrations) await book.#keepLastGood();
     return book;
   }
@@ -129,7 +132,7 @@ export class RegistrationBook {
   close(): Promise<void> {
     this.#closing ??= this.#inTurn(async () => {
       this.#isClosed = true;
-      this.#quiet?.cancel();
+      this.#foldTimer?.cancel();
       await this.#fold();
       await this.#journal.close();
     });
@@ -175,7 +178,7 @@ export class RegistrationBook {
     if (list.length > 0) {
       this.#apply(list);
       this.#tell(list.map(({ id }) => id));
-      this.#foldWhenQuiet();
+      this.#foldIn(quietMs);
     }
     for (const { resolve } of decided) resolve();
     if (this.#journal.bytes > journalBytesMax) await this.#fold();
@@ -208,6 +211,7 @@ export class RegistrationBook {
       this.#replace(edited);
       this.#stamp = stamp;
       this.#fault = null;
+      if (this.#unfolded.size > 0) this.#foldIn(quietMs);
       await this.#keepLastGood();
     } catch (error) {
       if (!(error instanceof CatalogError)) {
@@ -243,9 +247,10 @@ export class RegistrationBook {
     this.#tell(changed);
   }
 
-  #foldWhenQuiet(): void {
-    this.#quiet?.cancel();
-    this.#quiet = this.#parts.clock.after(quietMs, () => void this.#inTurn(() => this.#fold()));
+  #foldIn(delayMs: number): void {
+    this.#foldTimer?.cancel();
+    if (this.#isClosed) return;
+    this.#foldTimer = this.#parts.clock.after(delayMs, () => void this.#inTurn(() => this.#fold()));
   }
 
   /** Never fails its caller: the journal has everything, and the next fold tries again. */
@@ -257,10 +262,17 @@ export class RegistrationBook {
         if (!(await this.#writeFile())) continue;
         await this.#journal.clear();
         this.#unfolded.clear();
+        this.#foldFault = '';
         await this.#keepLastGood();
       }
     } catch (error) {
-      this.#parts.log.warn({ error: messageOf(error) }, 'devices.journal could not be folded into devices.json yet');
+      const fault = messageOf(error);
+      // Said once, not at every try.
+      if (fault !== this.#foldFault) {
+        this.#parts.log.warn({ error: fault }, 'devices.journal could not be folded into devices.json yet');
+      }
+      this.#foldFault = fault;
+      this.#foldIn(retryMs);
     }
   }
 

@@ -1,4 +1,14 @@
-import { appendFileSync, existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -238,6 +248,22 @@ describe('the journal', () => {
   });
 });
 
+test('a fold that fails is reported once and tried again, and no change is held up by it', async () => {
+  const warnings: string[] = [];
+  const catalog = await open({ ...silentLog, warn: (_fields, message) => warnings.push(message) });
+  mkdirSync(path('devices.json.tmp'));
+  await catalog.createRegistrations([draft('a')]);
+  await quiet(catalog);
+  await catalog.createRegistrations([draft('b')]);
+  await quiet(catalog);
+  expect(warnings).toEqual(['devices.journal could not be folded into devices.json yet']);
+  expect([existsSync(path('devices.json')), linesOf('devices.journal')]).toEqual([false, 2]);
+  rmdirSync(path('devices.json.tmp'));
+  clock.advance(30_000);
+  await catalog.refresh();
+  expect([inFile(), textOf('devices.journal')]).toEqual([all(catalog), '']);
+});
+
 describe('an edit of devices.json', () => {
   test('is noticed within a second, checked and taken over, what is not folded yet on top', async () => {
     const catalog = await open();
@@ -293,6 +319,20 @@ describe('an edit of devices.json', () => {
       ['a', 'blocked'],
       ['b', 'approved'],
     ]);
+  });
+
+  test('that is mended lets what waits in the journal be folded, without another change', async () => {
+    const catalog = await open();
+    await catalog.createRegistrations([draft('a')]);
+    await quiet(catalog);
+    await catalog.createRegistrations([draft('b')]);
+    byHand({ id: 'a', aproval: 'blocked' });
+    await quiet(catalog);
+    expect(linesOf('devices.journal')).toBe(1);
+    byHand({ id: 'a' }, { id: 'c' });
+    await catalog.refresh();
+    await quiet(catalog);
+    expect([inFile().map(({ id }) => id), textOf('devices.journal')]).toEqual([['a', 'c', 'b'], '']);
   });
 
   test('that takes the file away is not made up for by a fold, and stops the next start', async () => {
