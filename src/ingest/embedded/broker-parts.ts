@@ -88,6 +88,8 @@ export interface SessionKeeper {
   forget?(clientId: string): void;
   /** Writes ahead what a message leaves behind, before it is answered; `payload` is the one of the packet. */
   prepare?(payload: Uint8Array): PreparedMessage | null;
+  /** Resolves once everything that is known is on disk, or could not be written. */
+  stop?(): Promise<void>;
 }
 
 export interface PreparedMessage {

@@ -247,6 +247,7 @@ export class EmbeddedBroker {
     for (const connection of this.#connections) connection.destroy();
     this.#door.empty();
     await Promise.all(closed);
+    await this.#sessions.stop();
   }
 
   #createRelay(): Relay {

@@ -66,6 +66,10 @@ export class SessionGuard {
     };
   }
 
+  async stop(): Promise<void> {
+    await this.#keeper?.stop?.();
+  }
+
   /** For the device alone, though the filters of other sessions match, too; how many sessions got it. */
   async enqueue(aedes: Aedes, message: OutgoingMessage & { readonly device: string }): Promise<number> {
     const { device, topic, payload, qos } = message;
