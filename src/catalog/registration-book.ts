@@ -8,7 +8,12 @@ import type { Registration } from '../domain/registration.ts';
 import { CatalogError, FileFaults } from './catalog-error.ts';
 import { isMissing, missing, stampOf, syncFolder } from './durable-file.ts';
 import { RegistrationJournal } from './registration-journal.ts';
-import { type RegistrationChange, readRegistrationsText, writeRegistrationsText } from './registrations-text.ts';
+import {
+  type RegistrationChange,
+  readRegistrationsText,
+  registrationFaults,
+  writeRegistrationsText,
+} from './registrations-text.ts';
 
 /** How a registration is looked up while a change is decided: as it will be once what is ahead of it is on disk. */
 export type FindRegistration = (id: string) => Registration | undefined;
@@ -161,7 +166,9 @@ export class RegistrationBook {
       try {
         if (failure !== null) throw failure;
         if (this.#isClosed) throw new TransientError('the catalog is closed', { code: 'stopping' });
-        for (const change of one.decide(find)) changes.set(change.id, change);
+        const made = one.decide(find);
+        for (const { registration } of made) if (registration) refuseUnreadable(registration);
+        for (const change of made) changes.set(change.id, change);
         decided.push(one);
       } catch (error) {
         one.reject(error);
@@ -320,6 +327,14 @@ export class RegistrationBook {
     this.#turn = turn.catch(() => {});
     return turn;
   }
+}
+
+/** What we could not read again must not reach the disk: it would keep the next start from happening. */
+function refuseUnreadable(registration: Registration): void {
+  const [first, ...rest] = registrationFaults(registration);
+  if (!first) return;
+  const detail = `the registration of "${registration.id}" cannot be kept: ${first.pointer} ${first.detail}`;
+  throw new RejectedError('validation_failed', detail, { pointer: first.pointer, errors: [first, ...rest] });
 }
 
 function nowOf(clock: Clock): string {

@@ -4,6 +4,7 @@ import { RegistrationDraft } from '../contract/device.ts';
 import { Time } from '../contract/rest.ts';
 import type { Registration } from '../domain/registration.ts';
 import { FileFaults } from './catalog-error.ts';
+import { pointerOf } from './json-text.ts';
 import { readVersioned } from './schema-faults.ts';
 
 /** One registration as it is from now on, or null for one that is gone. */
@@ -45,6 +46,17 @@ export function* writeRegistrationsText(registrations: Iterable<Registration>): 
     }
   }
   yield `${text}\n]}\n`;
+}
+
+/** What would keep a registration from being read again, as sentences; empty for a sound one. */
+export function registrationFaults(registration: Registration): readonly Fault[] {
+  const result = kept.safeParse(registration);
+  if (result.success) return [];
+  return result.error.issues.map((issue) => ({
+    pointer: pointerOf(issue.path),
+    code: 'validation_failed',
+    detail: issue.message,
+  }));
 }
 
 const line = z.strictObject({ put: z.array(kept), forget: z.array(z.string()) });

@@ -359,6 +359,14 @@ describe('an edit of devices.json', () => {
   });
 });
 
+test('what the next start would refuse never reaches the disk', async () => {
+  const catalog = await open();
+  const long = { ...draft('a'), name: 'x'.repeat(201) };
+  const refused = { code: 'validation_failed', pointer: '/name' };
+  await expect(catalog.createRegistrations([draft('b'), long])).rejects.toMatchObject(refused);
+  expect([all(catalog), textOf('devices.journal')]).toEqual([[], '']);
+});
+
 test('a change that is refused leaves no line in the journal', async () => {
   const catalog = await open();
   await catalog.createRegistrations([draft('a')]);
