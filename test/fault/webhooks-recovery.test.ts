@@ -334,9 +334,12 @@ it('the outbox loses nothing, invents nothing and keeps its order over random cr
       await settled();
       bench.clock.advance(12 * second);
       for (let idle = 0; bench.outbox.count('pending') > 0; ) {
+        const isIdle = bench.courier.stats().inFlight === 0 && bench.clock.untilNext === null;
+        // Turns in a row: reading a page takes some, and a narrow window reads one for each delivery.
+        idle = isIdle ? idle + 1 : 0;
         if (bench.courier.stats().inFlight > 0) await bench.outbox.recorded(bench.outbox.attempts.length + 1);
         else if (bench.clock.untilNext !== null) bench.clock.advance(bench.clock.untilNext);
-        else expect(idle++, 'nothing under way, no timer set, and still something pending').toBeLessThan(100);
+        else expect(idle, 'nothing under way, no timer set, and still something pending').toBeLessThan(100);
         await settled();
       }
       await bench.close();
