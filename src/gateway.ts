@@ -6,17 +6,19 @@ import { type Log, silentLog } from './base/log.ts';
 import { type Random, systemRandom } from './base/random.ts';
 import { Catalog } from './catalog/catalog.ts';
 import type { Config } from './config/schema.ts';
-import { Dialects } from './decode/dialects.ts';
 import type { Engine } from './history/engine.ts';
 import { Intake } from './pipeline/intake.ts';
 import { Ledger } from './pipeline/ledger.ts';
 import { lockDataFolder } from './storage/data-lock.ts';
+import { buildCommands } from './wiring/commands.ts';
+import { buildDialects } from './wiring/dialects.ts';
 import { buildHttpSide } from './wiring/http-side.ts';
 import { accessPolicy, buildIdentity, refuseOpenBinds } from './wiring/identity.ts';
 import { recoverMemory } from './wiring/memory.ts';
 import { metricsSnapshot } from './wiring/metrics-snapshot.ts';
 import { buildMqttSide, type MqttSide } from './wiring/mqtt-side.ts';
 import { buildOutlets } from './wiring/outlets.ts';
+import { buildPresence } from './wiring/presence.ts';
 import { followRulesAndWebhooks, reconcile } from './wiring/reconcile.ts';
 import { buildStream } from './wiring/stream.ts';
 import { type Surroundings, urlOf } from './wiring/surroundings.ts';
@@ -126,7 +128,13 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     });
 
     // The way of a message: understood, placed, committed.
-    const dialects = new Dialects({ mappings: identity.mappings(), dialects: [] });
+    const dialects = buildDialects(surroundings, memory, identity.mappings());
+    const commands = buildCommands(surroundings, {
+      memory,
+      stream,
+      dialects: () => dialects,
+      publish: (message) => mqtt.publish(message),
+    });
     const intake = new Intake({
       registry: memory.registry,
       window: stream.window,
@@ -137,11 +145,15 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       lastCommitAt: memory.recovered.lastCommitAt,
       devices: identity.book,
       dialects,
+      commands,
       publish: (message) => void mqtt.publish(message),
     });
     intake.load(memory.recovered.series);
+    stream.pipeline.load(memory.recovered.devices);
     stream.pipeline.start(memory.recovered.seq);
     stops.push('pipeline', () => stream.pipeline.stop());
+
+    const presence = buildPresence(surroundings, { memory, stream, book: identity.book });
 
     // Where the stream goes.
     const outlets = buildOutlets(surroundings, { catalog, memory, stream });
@@ -155,6 +167,8 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       for (const change of commit.tokens) memory.tokens.apply(change);
       identity.book.apply(commit);
       identity.provisioning.apply(commit);
+      commands.apply(commit.commands);
+      presence.apply(commit);
       outlets.live.publish(batch);
       outlets.courier.accept(deliveries);
       if (commit.tokens.length > 0 || commit.forgottenDevices.length > 0) mqtt.revalidate();
@@ -178,7 +192,13 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       stream,
       identity,
       intake,
-      presence: { opened: () => {}, closed: () => {} },
+      presence: {
+        opened(device) {
+          presence.opened(device);
+          commands.deviceOnline(device);
+        },
+        closed: (device, cause) => presence.closed(device, cause),
+      },
       retained: (message) => dialects.prime([message]),
     });
     stream.window.onChange((open) => mqtt.windowChanged(open));
@@ -192,6 +212,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       outlets,
       mqtt,
       metrics,
+      commands,
       tryMapping: (mapping, topic, payload) => tryMapping(mapping, topic, payload, clock.now()),
       ready,
       dashboard: parts.dashboard,

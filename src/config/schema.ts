@@ -124,6 +124,7 @@ export const configSchema = z.strictObject({
     inFlightMessagesMax: count,
     inFlightBytesMax: bytes,
     mappings: z.array(MappingSpec),
+    sparkplugHost: z.string().regex(/^[^/+#]*$/, { error: 'must have none of / + #' }),
   }),
   device: z.strictObject({
     metricsMax: count,

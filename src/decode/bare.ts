@@ -3,7 +3,7 @@ import type { Value } from '../domain/reading.ts';
 import { decodeText } from './text.ts';
 import { decodeValue } from './value.ts';
 
-const number = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
+const number = /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/;
 
 /**
  * The native dialect on `devices/{device}/telemetry/{metric}`: one bare value. `true`, `false`, `on` and `off` in any

@@ -8,6 +8,8 @@ import { issueToken } from '../access/device-tokens.ts';
 import { newProvisioningKey } from '../access/provisioning.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { ruleFaults } from '../catalog/rule-faults.ts';
+import type { CommandBook } from '../commands/command-book.ts';
+import { decodeInfluxBatch } from '../decode/influx.ts';
 import type { Intake } from '../pipeline/intake.ts';
 import type { Identity } from './identity.ts';
 import type { Memory } from './memory.ts';
@@ -26,6 +28,7 @@ export interface HttpSideParts {
   readonly outlets: Outlets;
   readonly mqtt: MqttSide;
   readonly metrics: GatewayMetrics;
+  readonly commands: CommandBook;
   readonly tryMapping: ApiPorts['tryMapping'];
   readonly ready: () => Readiness;
   /** The folder of the built dashboard; without it there is no page. */
@@ -68,6 +71,12 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
     },
     units: identity.units,
     tryMapping: parts.tryMapping,
+    commands: parts.commands,
+    quarantine: {
+      retry: (record) => parts.intake.retry(record),
+      remove: (ids) => stream.commit({ changes: { quarantineRemoved: ids } }),
+    },
+    decodeLines: (body, options) => decodeInfluxBatch(body, { ...options, device: null }),
     ruleFaults,
     checkTarget: (url) => void outlets.guard.checkTarget(url),
     cursor: () => cursorAt(stream.pipeline.seq),

@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { sparkplugState } from '../decode/sparkplug-host.ts';
 import type { OutgoingMessage } from '../domain/outgoing-message.ts';
 import type { SessionRow } from '../domain/session-row.ts';
 import { EmbeddedBroker } from '../ingest/embedded/broker.ts';
+import { decodeRetained } from '../ingest/embedded/sessions/session-codec.ts';
 import { SessionStore } from '../ingest/embedded/sessions/session-store.ts';
 import { ExternalBroker } from '../ingest/external/external-broker.ts';
 import { shownUrl } from '../ingest/external/connection.ts';
@@ -66,6 +68,9 @@ function embeddedSide({ config, clock, random, log }: Surroundings, parts: MqttS
   const { memory, stream, identity, intake, presence } = parts;
   const { mqtt, device } = config;
   const rows: readonly SessionRow[] = memory.recovered.sessions;
+  for (const { kind, key, bytes } of rows) {
+    if (kind === 'retained') parts.retained({ topic: key, payload: decodeRetained(bytes).payload });
+  }
   const sessions = new SessionStore(
     mqtt,
     { write: (changes) => stream.commit({ changes: { sessions: changes } }), clock, log },
@@ -88,9 +93,16 @@ function embeddedSide({ config, clock, random, log }: Surroundings, parts: MqttS
       sessions,
     },
   );
+  const state = sparkplugStates(config.ingest.sparkplugHost, clock.now());
   return {
-    start: () => broker.start(),
-    stop: () => broker.stop(),
+    async start() {
+      await broker.start();
+      if (state) await broker.publish(state.online);
+    },
+    async stop() {
+      if (state) await broker.publish(state.offline);
+      await broker.stop();
+    },
     windowChanged: (open) => broker.windowChanged(open),
     storageChanged: (healthy) => broker.storageChanged(healthy),
     publish: (message) => broker.publish(message),
@@ -119,6 +131,7 @@ function externalSide({ config, clock, random, log }: Surroundings, parts: MqttS
       ...external,
       protocol: external.protocol === 5 ? 5 : 4,
       packetBytesMax,
+      state: sparkplugStates(config.ingest.sparkplugHost, clock.now()),
       endpoint: {
         url: external.url,
         ca: readPem(external.ca, 'mqtt.external.ca'),
@@ -143,4 +156,12 @@ function externalSide({ config, clock, random, log }: Surroundings, parts: MqttS
     handleUpgrade: null,
     counts: () => ({ broker: null, sessions: null, external: broker.counts() }),
   };
+}
+
+/** What edge nodes hear of this gateway where it is their primary host application (Sparkplug B 3.0 section 5.3). */
+function sparkplugStates(
+  host: string,
+  at: number,
+): { readonly online: OutgoingMessage; readonly offline: OutgoingMessage } | null {
+  return host === '' ? null : { online: sparkplugState(host, true, at), offline: sparkplugState(host, false, at) };
 }

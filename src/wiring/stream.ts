@@ -7,6 +7,7 @@ import { type Entry, type EntryChanges, entry } from '../pipeline/entry.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
 import { ReceiptClock } from '../pipeline/receipt-clock.ts';
 import { Window } from '../pipeline/window.ts';
+import { planDeviceDeliveries } from '../webhooks/device-plan.ts';
 import { planDeliveries } from '../webhooks/plan.ts';
 import type { Memory } from './memory.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -36,7 +37,7 @@ export function buildStream(
   },
 ): Stream {
   const { config, clock, random, log, ledger, fatal, publicUrl } = surroundings;
-  const { engine, registry, latest, alerts, redelivery, cursorAt } = memory;
+  const { engine, registry, latest, devices, alerts, redelivery, cursorAt } = memory;
   const receiptClock = new ReceiptClock(clock);
   const window = new Window({
     messagesMax: config.ingest.inFlightMessagesMax,
@@ -56,15 +57,22 @@ export function buildStream(
     classify: classifyFailure,
     registry,
     judge: alerts,
-    plan: (transitions, { seq, at }) =>
-      planDeliveries({
-        transitions,
-        webhooks: catalog.snapshot().webhooks,
-        cursor: cursorAt(seq),
-        at,
-        publicUrl: publicUrl(),
-        newId: (prefix) => randomId(prefix, random),
-      }),
+    plan(transitions, { seq, at }, changes) {
+      const { webhooks, registrations } = catalog.snapshot();
+      const common = { webhooks, cursor: cursorAt(seq), at, newId: () => randomId('dlv', random) };
+      return [
+        ...planDeliveries({ ...common, transitions, publicUrl: publicUrl() }),
+        ...planDeviceDeliveries({
+          ...common,
+          changes,
+          seq,
+          describe: (device) => ({
+            name: registrations.get(device)?.name ?? '',
+            lastSeen: devices.get(device)?.lastSeen ?? null,
+          }),
+        }),
+      ];
+    },
     newestTime: (series) => latest.newestTime(series),
     receiptClock,
     clock,

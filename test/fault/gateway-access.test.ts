@@ -98,7 +98,7 @@ describe('with a key', () => {
 
   it('MQTT refuses without it or with another one, and takes readings with it', async () => {
     await expect(connectMqtt()).rejects.toMatchObject({ code: 5 });
-    await expect(connectMqtt('pulse_guess')).rejects.toMatchObject({ code: 5 });
+    await expect(connectMqtt('pulse_guess')).rejects.toMatchObject({ code: 4 });
     const client = await connectMqtt(key);
     await client.publishAsync('devices/pump-1/telemetry', '{"flow":7}', { qos: 1 });
     await client.endAsync();

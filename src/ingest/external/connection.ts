@@ -20,6 +20,8 @@ export interface ConnectionOptions {
   readonly filters: readonly string[];
   readonly packetBytesMax: number;
   readonly inFlightMax: number;
+  /** What the broker says for this connection when it breaks; null: nothing. */
+  readonly will: OutgoingMessage | null;
 }
 
 export interface ConnectionParts extends Pick<LinkParts, 'sink' | 'redelivery' | 'retained'> {
@@ -30,6 +32,8 @@ export interface ConnectionParts extends Pick<LinkParts, 'sink' | 'redelivery' |
   readonly subscribed?: () => void;
 }
 
+/** What is wrong before anything has gone wrong. */
+export const notYet = 'it is not connected yet';
 /** How long the broker keeps a session, MQTT 5 section 3.1.2.11.2; 3.1.1 leaves it to the broker. */
 const sessionExpirySeconds = 7 * 86_400;
 
@@ -45,7 +49,7 @@ export class Connection {
   #link: Link | undefined;
   #again: Timer | undefined;
   #held = false;
-  #fault: string | null = 'it is not connected yet';
+  #fault: string | null = notYet;
   #stopped = false;
   #lost = 0;
 
@@ -71,7 +75,8 @@ export class Connection {
   }
 
   start(): void {
-    const { endpoint, clientId, username, password, protocol, lasting, packetBytesMax, inFlightMax } = this.#options;
+    const { endpoint, clientId, username, password, protocol, lasting, packetBytesMax, inFlightMax, will } =
+      this.#options;
     const { sink, redelivery, retained, clock } = this.#parts;
     const build = (): Link => {
       const link = new Link(openStream(endpoint), {
@@ -99,6 +104,9 @@ export class Connection {
       resubscribe: false,
       // What is published while there is no connection must not gather here.
       queueQoSZero: false,
+      ...(will
+        ? { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: will.qos, retain: will.retain } }
+        : {}),
       ...(username === '' ? {} : { username }),
       ...(password === '' ? {} : { password }),
       ...(protocol === 5

@@ -5,7 +5,7 @@ import type { Message } from '../../domain/message.ts';
 import type { OutgoingMessage } from '../../domain/outgoing-message.ts';
 import type { MessageSink } from '../embedded/broker.ts';
 import type { RedeliveryBook } from '../redelivery.ts';
-import { Connection } from './connection.ts';
+import { Connection, notYet } from './connection.ts';
 import type { Endpoint } from './endpoint.ts';
 
 export interface ExternalBrokerOptions {
@@ -22,6 +22,8 @@ export interface ExternalBrokerOptions {
   readonly group: string;
   readonly inFlightMax: number;
   readonly packetBytesMax: number;
+  /** Told to whoever listens at the broker: `online` when the first connection is subscribed, `offline` as its last word and its will. */
+  readonly state?: { readonly online: OutgoingMessage; readonly offline: OutgoingMessage } | null;
 }
 
 export interface ExternalBrokerParts {
@@ -72,7 +74,15 @@ export class ExternalBroker {
     this.#connections = Array.from(
       { length: count },
       (_, index) =>
-        new Connection({ ...this.#common(`${options.clientId}-${index + 1}`), lasting: true, filters }, parts),
+        new Connection(
+          {
+            ...this.#common(`${options.clientId}-${index + 1}`),
+            lasting: true,
+            filters,
+            will: index === 0 ? (options.state?.offline ?? null) : null,
+          },
+          { ...parts, ...(index === 0 ? { subscribed: () => this.#tell('online') } : {}) },
+        ),
     );
   }
 
@@ -85,7 +95,8 @@ export class ExternalBroker {
   /** A sentence while nothing comes in; null while at least one connection is served. */
   get fault(): string | null {
     const faults = this.#connections.map(({ fault }) => fault);
-    return faults.includes(null) ? null : `the external MQTT broker does not serve us: ${faults[0]}`;
+    if (faults.includes(null)) return null;
+    return `the external MQTT broker does not serve us: ${faults.find((fault) => fault !== notYet) ?? notYet}`;
   }
 
   counts(): ExternalBrokerCounts {
@@ -124,8 +135,14 @@ export class ExternalBroker {
     const { clock } = this.#parts;
     const deadline = clock.monotonic() + stopGraceMs;
     while (this.#waiting() > 0 && clock.monotonic() < deadline) await clock.sleep(5);
+    await this.#tell('offline');
     const connections = this.#listener ? [...this.#connections, this.#listener] : this.#connections;
     await Promise.all(connections.map((connection) => connection.stop()));
+  }
+
+  async #tell(state: 'online' | 'offline'): Promise<void> {
+    const message = this.#options.state?.[state];
+    if (message) await this.#connections[0]?.publish(message);
   }
 
   #waiting(): number {
@@ -141,7 +158,12 @@ export class ExternalBroker {
   #listenForRetained(): void {
     const { clock } = this.#parts;
     const listener = new Connection(
-      { ...this.#common(`${this.#options.clientId}-retained`), lasting: false, filters: this.#options.topics },
+      {
+        ...this.#common(`${this.#options.clientId}-retained`),
+        lasting: false,
+        filters: this.#options.topics,
+        will: null,
+      },
       {
         ...this.#parts,
         // News comes through the shared subscription, too.
