@@ -6,14 +6,16 @@ const dispositions = ['stored', 'replaced', 'identical'];
 /** What a gateway at rest says of itself over HTTP. */
 export class GatewayFacts {
   readonly #base: string;
+  readonly #headers: Readonly<Record<string, string>>;
 
-  constructor(httpPort: number) {
+  constructor(httpPort: number, key?: string) {
     this.#base = `http://127.0.0.1:${httpPort}`;
+    this.#headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
   }
 
   /** `/metrics` by sample: `name` or `name{label="value"}`. */
   async metrics(): Promise<ReadonlyMap<string, number>> {
-    const text = await (await fetch(`${this.#base}/metrics`)).text();
+    const text = await (await fetch(`${this.#base}/metrics`, { headers: this.#headers })).text();
     const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
     return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]));
   }
@@ -54,11 +56,22 @@ export class GatewayFacts {
     return buckets.reduce((sum, bucket) => sum + bucket.count, 0);
   }
 
+  /** Registers devices; their tokens in the same order. */
+  async register(devices: readonly string[]): Promise<readonly string[]> {
+    const answer: unknown = await this.ask(
+      'POST',
+      '/devices',
+      devices.map((id) => ({ id })),
+    );
+    return (answer as { items: readonly { token: string }[] }).items.map(({ token }) => token);
+  }
+
   /** A call of the REST API; throws what it answered unless it succeeded. */
   async ask(method: string, path: string, body?: unknown): Promise<unknown> {
     const response = await fetch(`${this.#base}/api/v1${path}`, {
       method,
-      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+      headers: body === undefined ? this.#headers : { ...this.#headers, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response.json();

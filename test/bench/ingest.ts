@@ -1,7 +1,8 @@
 /**
  * Durable QoS 1 ingest beside a bare aedes that acknowledges at once and keeps nothing: 50 connections, 3 metrics a
  * message, 100 messages in flight on each connection, every reading distinct. Packets are made before the clock starts,
- * so that the generator costs next to nothing. The two take turns, each in a new process; at the end every message is
+ * so that the generator costs next to nothing. The gateway has keys: every connection is a device with its token, and every
+ * message is held against what its device may do. The two take turns, each in a new process; at the end every message is
  * counted by both, and every reading counted back out of the gateway's store.
  *
  *   node test/bench/ingest.ts [messages a connection] [rounds]
@@ -10,22 +11,16 @@ import { tempFolder } from '../support/temp-folder.ts';
 import { report } from './figure.ts';
 import { GatewayFacts } from './gateway-facts.ts';
 import { deviceName } from './paced-fleet.ts';
-import { packetId, publishPacket, Sender } from './sender.ts';
+import { metrics, type Packets, packetsOf } from './packet-stream.ts';
+import { Sender } from './sender.ts';
 import { ServerProcess } from './server-process.ts';
 import { median, mustEqual, nowMs, shown } from './statistics.ts';
 
 const connectionCount = 50;
 const inFlightMax = 100;
-const metrics = ['temperature', 'humidity', 'battery'];
+const adminKey = 'bench-admin-key-0123456789';
 /** Share of the messages that only warms up. */
 const warmUpShare = 0.2;
-
-/** All packets of one connection, one after the other. */
-interface Packets {
-  readonly bytes: Buffer;
-  /** Where packet n begins; one more at the end. */
-  readonly starts: Uint32Array;
-}
 
 interface Round {
   readonly messagesPerSecond: number;
@@ -33,26 +28,15 @@ interface Round {
   readonly cpuMicros: number;
 }
 
-/** One message a second of its device, the last one now. */
-function packetsOf(connection: number, count: number): Packets {
-  const starts = new Uint32Array(count + 1);
-  const begin = Date.now() - count * 1_000;
-  const topic = `devices/${deviceName(connection)}/telemetry`;
-  const packets = Array.from({ length: count }, (_, index) => {
-    const temperature = 20 + ((index * 7 + connection) % 1_000) / 100;
-    const humidity = 40 + ((index * 13 + connection) % 200) / 10;
-    const battery = 100 - (index % 9_000) / 100;
-    const payload = `{"ts":${begin + index * 1_000},"temperature":${temperature.toFixed(2)},"humidity":${humidity.toFixed(1)},"battery":${battery.toFixed(2)}}`;
-    const packet = publishPacket(topic, packetId(index), payload);
-    starts[index + 1] = starts[index] + packet.length;
-    return packet;
-  });
-  return { bytes: Buffer.concat(packets), starts };
-}
-
 /** Sends everything, `inFlightMax` at a time on each connection; resolves once the last is acknowledged. */
-async function measure(server: ServerProcess, streams: readonly Packets[]): Promise<Round> {
-  const senders = await Promise.all(streams.map((_, index) => Sender.connect(server.mqttPort, `sender-${index}`)));
+async function measure(
+  server: ServerProcess,
+  streams: readonly Packets[],
+  tokens: readonly string[] = [],
+): Promise<Round> {
+  const senders = await Promise.all(
+    streams.map((_, index) => Sender.connect(server.mqttPort, deviceName(index), tokens[index])),
+  );
   const total = streams.reduce((sum, { starts }) => sum + starts.length - 1, 0);
   const warmUp = Math.floor(total * warmUpShare);
   let acknowledged = 0;
@@ -95,9 +79,10 @@ async function measureAedes(streams: readonly Packets[], total: number): Promise
 
 async function measureGateway(streams: readonly Packets[], total: number): Promise<Round> {
   const folder = tempFolder();
-  const server = await ServerProcess.gateway(folder.path);
-  const round = await measure(server, streams);
-  const facts = new GatewayFacts(server.httpPort);
+  const server = await ServerProcess.gateway(folder.path, adminKey);
+  const facts = new GatewayFacts(server.httpPort, adminKey);
+  const tokens = await facts.register(streams.map((_, index) => deviceName(index)));
+  const round = await measure(server, streams, tokens);
   await facts.mustHold(total, total * metrics.length);
   for (const [index, { starts }] of streams.entries()) {
     for (const metric of metrics) {
@@ -109,13 +94,13 @@ async function measureGateway(streams: readonly Packets[], total: number): Promi
   return round;
 }
 
-const messagesEach = Number(process.argv[2] ?? 3_000);
+const messagesEach = Number(process.argv[2] ?? 12_000);
 const rounds = Number(process.argv[3] ?? 3);
 const total = connectionCount * messagesEach;
 const bare: Round[] = [];
 const durable: Round[] = [];
 for (let round = 0; round < rounds; round++) {
-  const streams = Array.from({ length: connectionCount }, (_, index) => packetsOf(index, messagesEach));
+  const streams = Array.from({ length: connectionCount }, (_, index) => packetsOf(index, messagesEach, 1));
   bare.push(await measureAedes(streams, total));
   durable.push(await measureGateway(streams, total));
 }
@@ -132,7 +117,7 @@ console.log(`  gateway     ${described(durable)}`);
 const ratio = median(rates(durable).map((rate, round) => rate / rates(bare)[round]));
 report({
   what: 'durable QoS 1 ingest / bare aedes acknowledging at once',
-  aim: '≥ 0.6',
+  aim: '≥ 0.9',
   measured: `${ratio.toFixed(2)} (${shown(median(rates(durable)))} messages/s)`,
-  met: ratio >= 0.6,
+  met: ratio >= 0.9,
 });

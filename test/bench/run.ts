@@ -7,7 +7,18 @@ import { fork } from 'node:child_process';
 import { cpus } from 'node:os';
 import { type Figure, figureLine, isFigure } from './figure.ts';
 
-const benches = ['chunk-codec', 'engine', 'fan-out', 'ingest', 'latency', 'restart', 'memory', 'disk'] as const;
+const benches = [
+  'chunk-codec',
+  'engine',
+  'fan-out',
+  'ingest',
+  'ingest-qos0',
+  'latency',
+  'restart',
+  'memory',
+  'connections',
+  'disk',
+] as const;
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !benches.some((bench) => bench === name));

@@ -25,8 +25,8 @@ export class Sender {
     socket.on('close', () => fail(new Error('the server closed the connection')));
   }
 
-  /** Connects with a clean session and no keep-alive; resolves with the CONNACK. */
-  static async connect(port: number, clientId: string): Promise<Sender> {
+  /** Connects with a clean session and no keep-alive; resolves with the CONNACK. With a token the client id is the user name. */
+  static async connect(port: number, clientId: string, token?: string): Promise<Sender> {
     const { promise: broken, reject: fail } = Promise.withResolvers<never>();
     broken.catch(() => null);
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
@@ -37,7 +37,7 @@ export class Sender {
       });
     });
     socket.once('error', fail);
-    socket.write(connectPacket(clientId));
+    socket.write(connectPacket(clientId, token));
     await Promise.race([answer, broken]);
     return new Sender(socket, fail, broken);
   }
@@ -79,29 +79,34 @@ export function packetId(index: number): number {
   return (index % 65_535) + 1;
 }
 
-/** A QoS 1 PUBLISH. `topic` and `payload` are ASCII. */
-export function publishPacket(topic: string, id: number, payload: string): Buffer {
-  const length = 2 + topic.length + 2 + payload.length;
+/** A QoS 1 PUBLISH, or one of QoS 0 when there is no `id`. `topic` and `payload` are ASCII. */
+export function publishPacket(topic: string, id: number | null, payload: string): Buffer {
+  const length = 2 + topic.length + (id === null ? 0 : 2) + payload.length;
   const packet = Buffer.allocUnsafe(1 + lengthBytes(length) + length);
-  let at = packet.writeUInt8(0x32, 0);
+  let at = packet.writeUInt8(id === null ? 0x30 : 0x32, 0);
   for (let left = length; at === 1 || left > 0; left >>= 7)
     at = packet.writeUInt8((left & 0x7f) | (left > 0x7f ? 0x80 : 0), at);
   at = packet.writeUInt16BE(topic.length, at);
   at += packet.write(topic, at, 'latin1');
-  at = packet.writeUInt16BE(id, at);
+  if (id !== null) at = packet.writeUInt16BE(id, at);
   packet.write(payload, at, 'latin1');
   return packet;
 }
 
-function connectPacket(clientId: string): Buffer {
-  const body = Buffer.alloc(12 + clientId.length);
-  body.writeUInt16BE(4, 0);
-  body.write('MQTT', 2, 'latin1');
-  body.writeUInt8(4, 6);
-  body.writeUInt8(0x02, 7);
-  body.writeUInt16BE(clientId.length, 10);
-  body.write(clientId, 12, 'latin1');
-  return Buffer.concat([Buffer.from([0x10, body.length]), body]);
+/** MQTT 3.1.1 section 3.1; all texts are ASCII. */
+function connectPacket(clientId: string, token?: string): Buffer {
+  const texts = token === undefined ? [clientId] : [clientId, clientId, token];
+  const flags = token === undefined ? 0x02 : 0xc2;
+  const body = [0, 4, ...Buffer.from('MQTT'), 4, flags, 0, 0, ...texts.flatMap(textBytes)];
+  return Buffer.from([
+    0x10,
+    ...(body.length < 128 ? [body.length] : [(body.length & 0x7f) | 0x80, body.length >> 7]),
+    ...body,
+  ]);
+}
+
+function textBytes(text: string): readonly number[] {
+  return [text.length >> 8, text.length & 0xff, ...Buffer.from(text)];
 }
 
 function lengthBytes(length: number): number {

@@ -21,10 +21,16 @@ export class ServerProcess {
     this.httpPort = port(/http:\/\/\S+:(\d+)/);
   }
 
-  /** `pulsegate start` on free ports; receivers of webhooks may be on loopback. */
-  static gateway(dir: string): Promise<ServerProcess> {
+  /** `pulsegate start` on free ports; receivers of webhooks may be on loopback. With an admin key it is closed to all others. */
+  static gateway(dir: string, adminKey?: string): Promise<ServerProcess> {
     const flags = ['--data', dir, '--http-port', '0', '--mqtt-port', '0'];
-    return start(['../../src/main.js', 'start', ...flags], { PULSEGATE_WEBHOOKS_ALLOW_TARGETS: '127.0.0.0/8' });
+    return start(['../../src/main.js', 'start', ...flags], {
+      PULSEGATE_WEBHOOKS_ALLOW_TARGETS: '127.0.0.0/8',
+      // A few connections stand for a fleet: what one device may send would slow them down.
+      PULSEGATE_DEVICE_MESSAGES_PER_SECOND: '0',
+      PULSEGATE_DEVICE_BYTES_PER_SECOND: '0',
+      ...(adminKey === undefined ? {} : { PULSEGATE_ADMIN_KEY: adminKey }),
+    });
   }
 
   static bareAedes(): Promise<ServerProcess> {
