@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseDuration } from '../base/duration.ts';
 import { RejectedError } from '../base/errors.ts';
 import { MappingSpec } from '../contract/mapping.ts';
+import { mappingFaults } from '../domain/mapping-faults.ts';
 
 /** Milliseconds, written `30s`, `5m`, `1h30m`. */
 const duration = z.union([z.string(), z.number()]).transform((text, context) => {
@@ -23,6 +24,13 @@ const bytes = z.union([z.string(), z.number()]).transform((text, context) => {
     return z.NEVER;
   }
   return Math.round(Number(match[1]) * sizes[(match[2] ?? '').toLowerCase()]);
+});
+
+/** A mapping without faults. */
+const SoundMapping = MappingSpec.superRefine((mapping, context) => {
+  for (const { pointer, detail } of mappingFaults(mapping)) {
+    context.addIssue({ code: 'custom', message: detail, path: pointer.split('/').slice(1) });
+  }
 });
 
 /** A whole number, as text where it comes from the environment; nothing else is taken for one, least of all nothing. */
@@ -123,7 +131,7 @@ export const configSchema = z.strictObject({
     futureMax: duration,
     inFlightMessagesMax: count,
     inFlightBytesMax: bytes,
-    mappings: z.array(MappingSpec),
+    mappings: z.array(SoundMapping),
     sparkplugHost: z.string().regex(/^[^/+#]*$/, { error: 'must have none of / + #' }),
   }),
   device: z.strictObject({
