@@ -140,7 +140,7 @@ describe('the journal', () => {
       fc.record({ op: fc.constant('answer' as const), committed: fc.boolean() }),
     );
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { maxLength: 80, size: 'max' }), async (steps) => {
         const { disk, clock, journal } = setup();
         const model = new Map<string, string>();
         const everPut = new Set<string>();
@@ -168,6 +168,7 @@ describe('the journal', () => {
         }
         expect(disk.rows).toEqual(model);
       }),
+      { numRuns: 500 },
     );
   });
 });

@@ -70,7 +70,7 @@ export class SessionJournal {
 
   /** Forgets every row of the client but its retained messages. */
   clear(client: string): void {
-    for (const [name, change] of this.#pending) if (change.client === client) this.#pending.delete(name);
+    forgetClient(this.#pending, client);
     this.#pending.set(nameOf('session', client, 'clear'), { op: 'clear', client });
     this.#soon();
   }
@@ -136,7 +136,7 @@ export class SessionJournal {
     const all: Changes = new Map();
     for (const changes of [...behind, this.#pending]) {
       for (const [name, change] of changes) {
-        all.delete(name);
+        if (change.op === 'clear') forgetClient(all, change.client);
         // Whether any of it reached the disk is not known, so an undone change is written as a deletion.
         all.set(name, change.op === 'put' ? { ...change, isNew: false } : change);
       }
@@ -144,6 +144,11 @@ export class SessionJournal {
     this.#pending = all;
     this.#soon();
   }
+}
+
+/** Whatever is noted of the client is undone by what comes next. */
+function forgetClient(changes: Changes, client: string): void {
+  for (const [name, change] of changes) if (change.client === client) changes.delete(name);
 }
 
 function nameOf(kind: SessionKind, client: string, key: string): string {
