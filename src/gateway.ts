@@ -156,7 +156,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     const presence = buildPresence(surroundings, { memory, stream, book: identity.book });
 
     // Where the stream goes.
-    const outlets = buildOutlets(surroundings, { catalog, memory, stream });
+    const outlets = buildOutlets(surroundings, { catalog, memory, stream, units: identity.units });
     const metrics = new GatewayMetrics({
       collect: () => metricsSnapshot({ ledger, memory, stream, outlets, mqtt }),
     });

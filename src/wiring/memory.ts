@@ -21,7 +21,7 @@ export interface Memory {
   readonly redelivery: RedeliveryBook;
   readonly alerts: AlertBook;
   readonly tokens: DeviceTokenBook;
-  cursorAt(seq: number): string;
+  readonly cursorAt: (seq: number) => string;
 }
 
 export async function recoverMemory(

@@ -1,5 +1,6 @@
 import { messageOf } from '../base/errors.ts';
 import type { Catalog } from '../catalog/catalog.ts';
+import type { Units } from '../latest/units.ts';
 import { LiveHub } from '../live/hub.ts';
 import { Courier, defaultCourierLimits } from '../webhooks/courier.ts';
 import { TargetGuard } from '../webhooks/target-guard.ts';
@@ -16,8 +17,9 @@ export interface Outlets {
 
 export function buildOutlets(
   { config, clock, random, log, version }: Surroundings,
-  { catalog, memory, stream }: { readonly catalog: Catalog; readonly memory: Memory; readonly stream: Stream },
+  parts: { readonly catalog: Catalog; readonly memory: Memory; readonly stream: Stream; readonly units: Units },
 ): Outlets {
+  const { catalog, memory, stream, units } = parts;
   const { engine, recovered, registry, latest, alerts } = memory;
   const { pipeline } = stream;
   const live = new LiveHub({
@@ -25,6 +27,7 @@ export function buildOutlets(
     position: () => pipeline.seq,
     directory: registry,
     latest,
+    unitOf: (device, metric) => units.of(device, metric),
     openAlerts: () => alerts.openAlerts(),
     readLog: (query) => engine.reader.log(query),
     clock,

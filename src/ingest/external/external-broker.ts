@@ -81,7 +81,7 @@ export class ExternalBroker {
             filters,
             will: index === 0 ? (options.state?.offline ?? null) : null,
           },
-          { ...parts, ...(index === 0 ? { subscribed: () => this.#tell('online') } : {}) },
+          { ...parts, ...(index === 0 ? { subscribed: () => void this.#tell('online') } : {}) },
         ),
     );
   }
