@@ -158,7 +158,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     // Where the stream goes.
     const outlets = buildOutlets(surroundings, { catalog, memory, stream, units: identity.units });
     const metrics = new GatewayMetrics({
-      collect: () => metricsSnapshot({ ledger, memory, stream, outlets, mqtt }),
+      collect: () => metricsSnapshot({ ledger, memory, stream, outlets, commands, mqtt }),
     });
     stream.pipeline.onCommitted(({ commit, batch, deliveries, durationMs }) => {
       metrics.observeCommit(durationMs);
@@ -169,6 +169,10 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       identity.provisioning.apply(commit);
       commands.apply(commit.commands);
       presence.apply(commit);
+      // Of a broker elsewhere we see no connections, only what devices say of themselves.
+      if (config.mqtt.mode === 'external') {
+        for (const { device, status } of commit.deviceFacts) if (status === 'online') commands.deviceOnline(device);
+      }
       outlets.live.publish(batch);
       outlets.courier.accept(deliveries);
       if (commit.tokens.length > 0 || commit.forgottenDevices.length > 0) mqtt.revalidate();

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { CommandCounts } from '../commands/ports.ts';
 import type { EngineStats } from '../history/reader.ts';
 import type { LiveStats } from '../live/stats.ts';
 import type { CourierStats } from '../webhooks/courier.ts';
@@ -28,6 +29,7 @@ export interface MetricsSnapshot {
   readonly devices: { readonly known: number; readonly online: number };
   readonly series: number;
   readonly openAlerts: number;
+  readonly commands: CommandCounts;
   readonly mqtt: MqttSnapshot;
   readonly live: LiveStats;
   readonly courier: CourierStats;
@@ -151,6 +153,32 @@ const families: readonly Family[] = [
   single('gauge', 'pulsegate_devices_online', 'Devices that said they are online', (now) => now.devices.online),
   single('gauge', 'pulsegate_series', 'Series: device and metric', (now) => now.series),
   single('gauge', 'pulsegate_alerts_open', 'Alerts that are firing', (now) => now.openAlerts),
+  single('gauge', 'pulsegate_commands_open', 'Commands that are not in a final state', (now) => now.commands.open),
+  {
+    kind: 'counter',
+    name: 'pulsegate_commands_total',
+    help: 'Commands by what became of them',
+    labels: ['state'],
+    samples: ({ commands }) => [
+      [{ state: 'created' }, commands.created],
+      [{ state: 'succeeded' }, commands.succeeded],
+      [{ state: 'failed' }, commands.failed],
+      [{ state: 'expired' }, commands.expired],
+      [{ state: 'cancelled' }, commands.cancelled],
+    ],
+  },
+  single(
+    'counter',
+    'pulsegate_commands_published_total',
+    'Commands handed over, again included',
+    (now) => now.commands.published,
+  ),
+  single(
+    'counter',
+    'pulsegate_command_replies_ignored_total',
+    'Answers that nobody waited for',
+    (now) => now.commands.repliesIgnored,
+  ),
   ...mqttFamilies,
 
   single('gauge', 'pulsegate_live_clients', 'WebSocket clients connected', (now) => now.live.clients),

@@ -77,6 +77,7 @@ export class CommandBook {
       sentAt: null,
       settledAt: null,
     };
+    this.#ports.check?.(command);
     this.#reserve(device, 1);
     try {
       await this.#ports.commit([command]);

@@ -14,6 +14,8 @@ export interface CommandPorts {
    * message for it; false when there is nobody to hand it to.
    */
   readonly publish: (command: Command) => Promise<boolean>;
+  /** Throws `RejectedError` for a command that its device could not understand. Every command is asked about; without it all are taken. */
+  readonly check?: (command: Command) => void;
   /** Time of receipt, epoch ms; never runs backwards. */
   readonly now: () => number;
   readonly clock: Clock;

@@ -21,6 +21,7 @@ export function buildCommands(
   const commands = new CommandBook({
     commit: (changed) => stream.commit({ changes: { commands: changed } }),
     publish: (command) => publish(dialects().encode(command, clock.now()) ?? encodeNativeCommand(command)),
+    check: (command) => void dialects().encode(command, clock.now()),
     now: () => stream.receiptClock.now(),
     clock,
     newId: () => randomId('cmd', random),

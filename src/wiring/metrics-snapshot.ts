@@ -1,4 +1,5 @@
 import type { MetricsSnapshot } from '../api/metrics.ts';
+import type { CommandBook } from '../commands/command-book.ts';
 import type { Ledger } from '../pipeline/ledger.ts';
 import type { Memory } from './memory.ts';
 import type { MqttSide } from './mqtt-side.ts';
@@ -11,9 +12,10 @@ export async function metricsSnapshot(parts: {
   readonly memory: Memory;
   readonly stream: Stream;
   readonly outlets: Outlets;
+  readonly commands: CommandBook;
   readonly mqtt: MqttSide;
 }): Promise<MetricsSnapshot> {
-  const { ledger, memory, stream, outlets, mqtt } = parts;
+  const { ledger, memory, stream, outlets, commands, mqtt } = parts;
   const { devices, registry, alerts, engine } = memory;
   return {
     messages: ledger.messages,
@@ -27,6 +29,7 @@ export async function metricsSnapshot(parts: {
     devices: { known: devices.size, online: devices.online },
     series: registry.size,
     openAlerts: [...alerts.openAlerts()].length,
+    commands: commands.counts(),
     mqtt: mqtt.counts(),
     live: outlets.live.stats(),
     courier: outlets.courier.stats(),

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Timer } from '../base/clock.ts';
 import { sparkplugState } from '../decode/sparkplug-host.ts';
 import type { OutgoingMessage } from '../domain/outgoing-message.ts';
 import type { SessionRow } from '../domain/session-row.ts';
@@ -64,6 +65,9 @@ export function buildMqttSide(surroundings: Surroundings, parts: MqttSideParts):
     : embeddedSide(surroundings, parts);
 }
 
+/** How long a credential that has run out may still be in use. */
+const revalidateMs = 5_000;
+
 function embeddedSide({ config, clock, random, log }: Surroundings, parts: MqttSideParts): MqttSide {
   const { memory, stream, identity, intake, presence } = parts;
   const { mqtt, device } = config;
@@ -94,12 +98,22 @@ function embeddedSide({ config, clock, random, log }: Surroundings, parts: MqttS
     },
   );
   const state = sparkplugStates(config.ingest.sparkplugHost, clock.now());
+  let revalidation: Timer | undefined;
+  /** Credentials also run out by themselves. */
+  const revalidateLater = (): void => {
+    revalidation = clock.after(revalidateMs, () => {
+      broker.revalidate();
+      revalidateLater();
+    });
+  };
   return {
     async start() {
       await broker.start();
+      revalidateLater();
       if (state) await broker.publish(state.online);
     },
     async stop() {
+      revalidation?.cancel();
       if (state) await broker.publish(state.offline);
       await broker.stop();
     },

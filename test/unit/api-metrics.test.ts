@@ -15,6 +15,16 @@ function snapshot(changes: Partial<MetricsSnapshot> = {}): MetricsSnapshot {
     devices: { known: 7, online: 5 },
     series: 21,
     openAlerts: 1,
+    commands: {
+      open: 1,
+      created: 5,
+      published: 4,
+      succeeded: 2,
+      failed: 1,
+      expired: 1,
+      cancelled: 0,
+      repliesIgnored: 3,
+    },
     mqtt: { broker: null, sessions: null, external: { connections: 3, lost: 1, waiting: 7, unsent: 0 } },
     live: { ...noLiveStats(), clients: 2, framesSent: 40, slowClosed: 1 },
     courier: {
