@@ -59,7 +59,7 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
     }
     for (const fact of entry.facts) if (statuses.admit(fact)) facts.push(fact);
     if (entry.attempt) attempts.push(entry.attempt);
-    cancelledWebhooks.push(...entry.removedWebhooks);
+    for (const webhook of entry.removedWebhooks) cancelledWebhooks.push(webhook);
     if (entry.quarantine) quarantine.push(entry.quarantine);
     if (entry.changes) gather(entry.changes, { changes, facts, statuses });
   }
@@ -181,13 +181,17 @@ export function outcomes(
   entries: readonly Entry[],
   result: Pick<CommitResult, 'seq' | 'dispositions'>,
 ): readonly Outcome[] {
+  const { seq, dispositions } = result;
+  // As a rule all readings are stored, and entries with as many of them are told the same.
+  const whole: Outcome[] = [];
   let row = 0;
   return entries.map((entry): Outcome => {
-    if (entry.quarantine) return { kind: 'quarantined', seq: result.seq, code: entry.quarantine.reason };
+    if (entry.quarantine) return { kind: 'quarantined', seq, code: entry.quarantine.reason };
+    const count = entry.readings.length;
+    if (!dispositions) return (whole[count] ??= { kind: 'committed', seq, stored: count, replaced: 0, identical: 0 });
     const counts = [0, 0, 0];
-    for (const end = row + entry.readings.length; row < end; row++)
-      counts[result.dispositions?.[row] ?? disposition.stored]++;
-    return { kind: 'committed', seq: result.seq, stored: counts[0], replaced: counts[1], identical: counts[2] };
+    for (const end = row + count; row < end; row++) counts[dispositions[row]]++;
+    return { kind: 'committed', seq, stored: counts[0], replaced: counts[1], identical: counts[2] };
   });
 }
 
