@@ -13,6 +13,7 @@ const benches = [
   'fan-out',
   'ingest',
   'ingest-qos0',
+  'external',
   'latency',
   'restart',
   'memory',

@@ -33,6 +33,17 @@ export class ServerProcess {
     });
   }
 
+  /** As `gateway`, behind a broker that `env` says more about. */
+  static external(dir: string, env: Readonly<Record<string, string>>): Promise<ServerProcess> {
+    return start(['../../src/main.js', 'start', '--data', dir, '--http-port', '0'], {
+      PULSEGATE_MQTT_MODE: 'external',
+      PULSEGATE_DEVICE_MESSAGES_PER_SECOND: '0',
+      PULSEGATE_DEVICE_BYTES_PER_SECOND: '0',
+      PULSEGATE_LOG_LEVEL: 'warn',
+      ...env,
+    });
+  }
+
   static bareAedes(): Promise<ServerProcess> {
     return start(['./bare-aedes.ts'], {});
   }
