@@ -141,6 +141,15 @@ async function measureGateway(broker: Mosquitto, streams: readonly Packets[], pr
   return measured;
 }
 
+async function onBroker(measure: (broker: Mosquitto) => Promise<number>): Promise<number> {
+  const broker = await Mosquitto.start();
+  try {
+    return await measure(broker);
+  } finally {
+    await broker.remove();
+  }
+}
+
 const found: Record<'mosquitto_sub' | 'mqtt.js' | 'gateway, MQTT 3.1.1' | 'gateway, MQTT 5', number[]> = {
   mosquitto_sub: [],
   'mqtt.js': [],
@@ -149,14 +158,6 @@ const found: Record<'mosquitto_sub' | 'mqtt.js' | 'gateway, MQTT 3.1.1' | 'gatew
 };
 for (let round = 0; round < rounds; round++) {
   const streams = Array.from({ length: deviceCount }, (_, index) => packetsOf(index, messagesEach, 1));
-  const onBroker = async (measure: (broker: Mosquitto) => Promise<number>): Promise<number> => {
-    const broker = await Mosquitto.start();
-    try {
-      return await measure(broker);
-    } finally {
-      await broker.remove();
-    }
-  };
   found.mosquitto_sub.push(await onBroker((broker) => measureC(broker, streams)));
   found['mqtt.js'].push(await onBroker((broker) => measureNode(broker, streams)));
   found['gateway, MQTT 3.1.1'].push(await onBroker((broker) => measureGateway(broker, streams, 4)));
