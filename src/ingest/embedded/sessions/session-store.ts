@@ -7,13 +7,13 @@ import { type Guard, guardDecisions, type StoreBroker } from './broker-guard.ts'
 import { IncomingIds } from './incoming-ids.ts';
 import { OutgoingMessages, type QueueLimits } from './outgoing-messages.ts';
 import type { Owed } from './outgoing-queue.ts';
-import { bytesOf, ownPayload } from './packet.ts';
+import { ownPayload } from './packet.ts';
 import type { ArrivingPacket, StoreClient, StoredPacket } from './packet.ts';
 import type { StoredRelease, StoredSubscription, WillPacket } from './packet.ts';
 import { type RetainedLimits, RetainedMessages } from './retained-messages.ts';
-import { decodeQueued, decodeRetained, decodeSession, decodeSubscription, decodeWill } from './session-codec.ts';
-import { encodeRetained, encodeSubscription } from './session-codec.ts';
+import { encodeSubscription } from './session-codec.ts';
 import { SessionJournal, type WriteSessions } from './session-journal.ts';
+import { type RowTargets, recoverRow } from './session-rows.ts';
 import { SessionTable, type TableLimits } from './session-table.ts';
 import { SubscriptionTree } from './subscription-tree.ts';
 import { OrphanWills } from './orphan-wills.ts';
@@ -88,14 +88,13 @@ export class SessionStore implements Guard {
   #broker: StoreBroker | undefined;
   /** Whether clients are seen to come and go; not so in the exam of aedes' own persistences. */
   #isTracking = false;
-  #refusedRetained = 0;
 
   /** `rows` is what the engine recovered, in the order in which they were first put. */
   constructor(limits: SessionLimits, parts: SessionParts, rows: readonly SessionRow[] = []) {
     this.#parts = parts;
     this.#journal = new SessionJournal(parts);
     this.#outgoing = new OutgoingMessages(limits, this.#journal);
-    this.#retained = new RetainedMessages(limits);
+    this.#retained = new RetainedMessages(limits, this.#journal);
     this.#incoming = new IncomingIds(this.#journal);
     this.#wills = new Wills(this.#journal, () => this.#broker?.id ?? '');
     this.#orphans = new OrphanWills(this.#wills, parts);
@@ -108,7 +107,18 @@ export class SessionStore implements Guard {
         this.#incoming.clean(session.id);
       },
     });
-    for (const row of rows) this.#recover(row);
+    const targets: RowTargets = {
+      table: this.#table,
+      outgoing: this.#outgoing,
+      incoming: this.#incoming,
+      retained: this.#retained,
+      wills: this.#wills,
+      subscribed: (clientId, topic, qos) => {
+        this.#table.of(clientId).subscriptions.set(topic, { topic, qos });
+        if (qos > 0) this.#tree.set(topic, clientId, { clientId, topic, qos });
+      },
+    };
+    for (const row of rows) this.#recover(row, targets);
     this.#table.recovered();
   }
 
@@ -147,7 +157,7 @@ export class SessionStore implements Guard {
       expiredSessions: this.#table.expired,
       retained: this.#retained.count,
       retainedBytes: this.#retained.bytes,
-      refusedRetained: this.#refusedRetained,
+      refusedRetained: this.#retained.refused,
       wills: this.#wills.count,
     };
   }
@@ -198,7 +208,7 @@ export class SessionStore implements Guard {
       this.#outgoing.put(session, owed, true);
     }
     const keepsRetained = packet.retain && this.#retained.fits(packet);
-    if (keepsRetained) this.#putRetained(packet.topic, packet.qos, shared);
+    if (keepsRetained) this.#retained.write(packet.topic, packet.qos, shared);
     const id = packet.messageId ?? 0;
     const keepsId = packet.qos === 2 && id > 0 && sender?.clean === false && !this.#incoming.has(sender.id, id);
     if (keepsId) this.#incoming.write(sender.id, id);
@@ -210,7 +220,7 @@ export class SessionStore implements Guard {
         for (const [clientId, owed] of rows) this.#outgoing.unput(clientId, owed);
         rows.clear();
         if (keepsId && !this.#incoming.has(sender.id, id)) this.#incoming.unwrite(sender.id, id);
-        if (keepsRetained) this.#rewriteRetained(packet.topic);
+        if (keepsRetained) this.#retained.rewrite(packet.topic);
       },
     };
   }
@@ -256,18 +266,8 @@ export class SessionStore implements Guard {
 
   // Retained messages.
 
-  /** Kept at once and written soon: what `prepare` wrote ahead is written again, as the later of two is what counts. */
   async storeRetained(packet: StoredPacket): Promise<void> {
-    if (packet.payload.length === 0) {
-      if (this.#retained.delete(packet.topic)) this.#rewriteRetained(packet.topic);
-      return;
-    }
-    if (!this.#retained.fits(packet)) {
-      this.#refusedRetained++;
-      return;
-    }
-    this.#retained.set({ ...packet, payload: ownPayload(packet.payload) });
-    this.#rewriteRetained(packet.topic);
+    this.#retained.store(packet);
   }
 
   createRetainedStream(filter: string): Readable {
@@ -460,51 +460,12 @@ export class SessionStore implements Guard {
     return this.#parts.mayOwe?.(owner, clientId, topic) ?? true;
   }
 
-  #putRetained(topic: string, qos: 0 | 1 | 2, payload: Buffer | string): void {
-    if (payload.length === 0) this.#journal.delete('retained', '', topic);
-    else this.#journal.put('retained', '', topic, () => encodeRetained({ qos, payload: bytesOf(payload) }));
-  }
-
-  /** Says on disk what is so here. */
-  #rewriteRetained(topic: string): void {
-    const found = this.#retained.get(topic);
-    this.#putRetained(topic, found?.qos ?? 0, found?.payload ?? '');
-  }
-
-  #recover(row: SessionRow): void {
+  #recover(row: SessionRow, targets: RowTargets): void {
     try {
-      this.#recoverRow(row);
+      recoverRow(row, targets);
     } catch (error) {
       const { kind, client, key } = row;
       this.#parts.log.error({ kind, client, key, error: messageOf(error) }, 'a row of an MQTT session cannot be read');
-    }
-  }
-
-  #recoverRow({ kind, client, key, bytes }: SessionRow): void {
-    switch (kind) {
-      case 'session':
-        this.#table.recover(client, decodeSession(bytes));
-        return;
-      case 'subscription': {
-        const qos = decodeSubscription(bytes);
-        this.#table.of(client).subscriptions.set(key, { topic: key, qos });
-        if (qos > 0) this.#tree.set(key, client, { clientId: client, topic: key, qos });
-        return;
-      }
-      case 'queued':
-        this.#outgoing.recover(this.#table.of(client), key, decodeQueued(bytes));
-        return;
-      case 'incoming':
-        this.#incoming.recover(client, Number.parseInt(key, 10));
-        return;
-      case 'retained': {
-        const { qos, payload } = decodeRetained(bytes);
-        const message = { topic: key, payload: Buffer.from(payload), qos, retain: true, dup: false };
-        this.#retained.set({ cmd: 'publish', ...message });
-        return;
-      }
-      case 'will':
-        this.#wills.recover(client, decodeWill(bytes));
     }
   }
 }
