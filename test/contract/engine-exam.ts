@@ -512,9 +512,11 @@ export function engineExam(name: string, make: MakeEngine): void {
     describe('commands', () => {
       it('are kept as they are now, final ones for good; those that are open come back, oldest first', async () => {
         await engine.open();
+        // Of the time of the commits, or it would soon be deleted as settled long ago.
+        const settledAt = commitOf(2, []).at;
         const commands = [command('c1', 3), command('c2', 1), command('c3', 2)];
         await engine.commit(commitOf(1, [], { commands }));
-        const done = { ...command('c3', 2), state: 'succeeded', result: { ok: [1, 'x', null] }, settledAt: 9 } as const;
+        const done = { ...command('c3', 2), state: 'succeeded', result: { ok: [1, 'x', null] }, settledAt } as const;
         const sent = { ...command('c1', 3), state: 'sent', sentAt: 8 } as const;
         await engine.commit(commitOf(2, [], { commands: [done, sent] }));
         await engine.commit(commitOf(3, [], { commands: [{ ...done, state: 'expired' }, command('c3', 2)] }));
