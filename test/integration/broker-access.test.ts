@@ -86,7 +86,7 @@ describe('a CONNECT', () => {
     const rig = await start();
     rig.gatekeeper.barred.add('127.0.0.1');
     const client = await rig.dial();
-    client.send(connectPacket('pump-1', { password: 'one' }));
+    client.send(connectPacket('pump-1', { username: 'u', password: 'one' }));
     await client.closed;
     expect([client.packets, rig.gatekeeper.asked, rig.broker.counts().barredConnects]).toEqual([[], [], 1]);
   });
@@ -94,17 +94,17 @@ describe('a CONNECT', () => {
   it('whose will may not be published is refused with 5, as if it had published it', async () => {
     const rig = await start();
     const will = { topic: 'devices/pump-2/status', payload: 'offline', qos: 1 } as const;
-    expect(await returnCode(rig, 'pump-1', { password: 'one', will })).toBe(5);
+    expect(await returnCode(rig, 'pump-1', { username: 'u', password: 'one', will })).toBe(5);
     expect(rig.broker.counts().refusedConnectsByReason).toEqual({ will: 1 });
   });
 
   it('takes a client id over only with the same credential; the newcomer is refused with 2 otherwise', async () => {
     const rig = await start();
-    const first = await rig.open('shared', { password: 'one' });
-    expect(await returnCode(rig, 'shared', { password: 'two' })).toBe(2);
+    const first = await rig.open('shared', { username: 'u', password: 'one' });
+    expect(await returnCode(rig, 'shared', { username: 'u', password: 'two' })).toBe(2);
     first.send(pingPacket);
     expect((await first.next()).type).toBe(packetType.pingresp);
-    await rig.open('shared', { password: 'one' });
+    await rig.open('shared', { username: 'u', password: 'one' });
     await first.closed;
     expect(rig.broker.counts().refusedConnectsByReason).toEqual({ taken: 1 });
   });
@@ -114,8 +114,8 @@ describe('a CONNECT', () => {
     const gate = Promise.withResolvers<void>();
     rig.gatekeeper.admitting = gate.promise;
     const codes = Promise.all([
-      returnCode(rig, 'shared', { password: 'one' }),
-      returnCode(rig, 'shared', { password: 'two' }),
+      returnCode(rig, 'shared', { username: 'u', password: 'one' }),
+      returnCode(rig, 'shared', { username: 'u', password: 'two' }),
     ]);
     await eventually(() => rig.gatekeeper.asked.length === 2);
     gate.resolve();
@@ -129,7 +129,7 @@ describe('a CONNECT', () => {
     const client = await rig.dial();
     const ids = Array.from({ length: 60 }, (_, index) => index + 1);
     client.send(
-      connectPacket('pump-1', { password: 'one' }),
+      connectPacket('pump-1', { username: 'u', password: 'one' }),
       ...ids.map((id) => publishPacket('devices/pump-1/telemetry', `{"x":${id}}`, { qos: 1, id })),
     );
     await eventually(() => rig.gatekeeper.asked.length === 1);
@@ -144,9 +144,9 @@ describe('a CONNECT', () => {
 describe('a message', () => {
   it('carries as whom it was sent', async () => {
     const rig = await start();
-    const pump = await rig.open('some-client', { password: 'one' });
+    const pump = await rig.open('some-client', { username: 'u', password: 'one' });
     await publish(pump, 'devices/pump-1/telemetry', '{"x":1}');
-    const operator = await rig.open('o', { password: 'operator' });
+    const operator = await rig.open('o', { username: 'u', password: 'operator' });
     await publish(operator, 'devices/pump-1/telemetry', '{"x":2}');
     expect(rig.sink.messages.map(({ sender }) => sender)).toEqual([
       { device: 'pump-1', forOthers: false },
@@ -156,9 +156,9 @@ describe('a message', () => {
 
   it('that may not be published is acknowledged at every QoS, reaches nobody, is counted, and the connection stays', async () => {
     const rig = await start();
-    const operator = await rig.open('o', { password: 'operator' });
+    const operator = await rig.open('o', { username: 'u', password: 'operator' });
     await granted(operator, '#');
-    const pump = await rig.open('pump-1', { password: 'one' });
+    const pump = await rig.open('pump-1', { username: 'u', password: 'one' });
     const topic = 'devices/pump-2/telemetry';
     pump.send(
       publishPacket(topic, 'a', { qos: 0 }),
@@ -174,14 +174,14 @@ describe('a message', () => {
     expect(rig.broker.counts().refusedPublishes).toBe(3);
     // One line for the three of them, and nothing of theirs was retained.
     expect(rig.warnings).toEqual(['a message was refused: acknowledged and dropped']);
-    const late = await rig.open('late', { password: 'operator' });
+    const late = await rig.open('late', { username: 'u', password: 'operator' });
     await granted(late, topic);
     expect(await heard(late)).toEqual([]);
   });
 
   it('that is refused waits with its PUBACK for those before it', async () => {
     const rig = await start();
-    const pump = await rig.open('pump-1', { password: 'one' });
+    const pump = await rig.open('pump-1', { username: 'u', password: 'one' });
     rig.sink.holding = true;
     pump.send(
       publishPacket('devices/pump-1/telemetry', '{"x":1}', { qos: 1, id: 1 }),
@@ -195,7 +195,7 @@ describe('a message', () => {
 
   it('with too many levels is refused like one without the right', async () => {
     const rig = await start();
-    const pump = await rig.open('pump-1', { password: 'one' });
+    const pump = await rig.open('pump-1', { username: 'u', password: 'one' });
     await publish(pump, `devices/pump-1/${'a/'.repeat(13)}z`);
     expect([rig.sink.messages.length, rig.sink.refusals]).toEqual([1, []]);
     await publish(pump, `devices/pump-1/${'a/'.repeat(14)}z`);
@@ -204,9 +204,9 @@ describe('a message', () => {
 
   it('on a topic of "me" goes to the gateway and to no other device that is subscribed to the same words', async () => {
     const rig = await start();
-    const other = await rig.open('pump-2', { password: 'two' });
+    const other = await rig.open('pump-2', { username: 'u', password: 'two' });
     expect(await granted(other, 'v1/devices/me/#')).toEqual([1]);
-    const pump = await rig.open('pump-1', { password: 'one' });
+    const pump = await rig.open('pump-1', { username: 'u', password: 'one' });
     await publish(pump, 'v1/devices/me/telemetry', '{"x":1}');
     expect(rig.sink.messages.map(({ topic }) => topic)).toEqual(['v1/devices/me/telemetry']);
     expect(await heard(other)).toEqual([]);
@@ -217,7 +217,7 @@ describe('a message', () => {
     async (topic) => {
       const rig = await start();
       for (const retain of [false, true]) {
-        const pump = await rig.open('pump-1', { password: 'one' });
+        const pump = await rig.open('pump-1', { username: 'u', password: 'one' });
         pump.send(publishPacket(topic, 'x', { qos: 1, id: 1, retain }));
         await pump.closed;
         expect(pump.packets).toEqual([]);
@@ -230,9 +230,9 @@ describe('a message', () => {
 describe('a filter that was refused', () => {
   it('gets 128 beside those that are granted, and delivers nothing', async () => {
     const rig = await start();
-    const pump = await rig.open('pump-1', { password: 'one' });
+    const pump = await rig.open('pump-1', { username: 'u', password: 'one' });
     expect(await granted(pump, 'devices/pump-1/#', 'devices/#', 'devices/pump-2/status')).toEqual([1, 128, 128]);
-    const operator = await rig.open('o', { password: 'operator' });
+    const operator = await rig.open('o', { username: 'u', password: 'operator' });
     for (const device of ['pump-2', 'pump-1']) await publish(operator, `devices/${device}/status`, 'online');
     expect(await heard(pump)).toEqual(['devices/pump-1/status']);
     expect(rig.broker.counts().refusedSubscriptions).toBe(2);
@@ -240,13 +240,13 @@ describe('a filter that was refused', () => {
 
   it('delivers nothing out of the queue of a session, though one SUBSCRIBE also asked for what was granted', async () => {
     const rig = await start();
-    const before = await rig.open('pump-1', { password: 'one', clean: false });
+    const before = await rig.open('pump-1', { username: 'u', password: 'one', clean: false });
     expect(await granted(before, 'devices/pump-1/#', 'devices/pump-2/#')).toEqual([1, 128]);
     before.send(disconnectPacket);
     await before.closed;
-    const operator = await rig.open('o', { password: 'operator' });
+    const operator = await rig.open('o', { username: 'u', password: 'operator' });
     for (const device of ['pump-2', 'pump-1']) await publish(operator, `devices/${device}/status`, 'online');
-    const after = await rig.open('pump-1', { password: 'one', clean: false });
+    const after = await rig.open('pump-1', { username: 'u', password: 'one', clean: false });
     for (const device of ['pump-2', 'pump-1']) await publish(operator, `devices/${device}/commands/c`);
     const topics = [publishOf(await after.next()).topic, publishOf(await after.next()).topic];
     expect([...topics, ...(await heard(after))]).toEqual(['devices/pump-1/status', 'devices/pump-1/commands/c']);
@@ -254,9 +254,9 @@ describe('a filter that was refused', () => {
 
   it('delivers no retained message', async () => {
     const rig = await start();
-    const operator = await rig.open('o', { password: 'operator' });
+    const operator = await rig.open('o', { username: 'u', password: 'operator' });
     for (const device of ['pump-2', 'pump-1']) await publish(operator, `devices/${device}/status`, 'online', true);
-    const pump = await rig.open('pump-1', { password: 'one' });
+    const pump = await rig.open('pump-1', { username: 'u', password: 'one' });
     expect(await granted(pump, 'devices/pump-2/status', 'devices/pump-1/status')).toEqual([128, 1]);
     expect(publishOf(await pump.next()).topic).toBe('devices/pump-1/status');
     expect(await heard(pump)).toEqual([]);
@@ -264,10 +264,10 @@ describe('a filter that was refused', () => {
 
   it('delivers no will', async () => {
     const rig = await start();
-    const pump = await rig.open('pump-1', { password: 'one' });
+    const pump = await rig.open('pump-1', { username: 'u', password: 'one' });
     expect(await granted(pump, 'devices/pump-2/status', 'devices/pump-1/#')).toEqual([128, 1]);
     const will = { topic: 'devices/pump-2/status', payload: 'offline', qos: 1 } as const;
-    const other = await rig.open('pump-2', { password: 'two', will });
+    const other = await rig.open('pump-2', { username: 'u', password: 'two', will });
     other.end();
     await rig.sink.until(({ messages }) => messages.length === 1);
     expect(await heard(pump)).toEqual([]);
@@ -275,9 +275,9 @@ describe('a filter that was refused', () => {
 
   it('was granted once and is not any more: what is forwarded is judged again, and what waits in the queue, too', async () => {
     const rig = await start();
-    const session = await rig.open('reader', { password: 'reader', clean: false });
+    const session = await rig.open('reader', { username: 'u', password: 'reader', clean: false });
     expect(await granted(session, 'devices/+/status')).toEqual([1]);
-    const operator = await rig.open('o', { password: 'operator' });
+    const operator = await rig.open('o', { username: 'u', password: 'operator' });
     rig.gatekeeper.withheld.push('devices/pump-2/#');
     for (const device of ['pump-2', 'pump-1']) await publish(operator, `devices/${device}/status`);
     const delivered = await session.next();
@@ -287,7 +287,7 @@ describe('a filter that was refused', () => {
     rig.gatekeeper.withheld.length = 0;
     for (const device of ['pump-2', 'pump-3']) await publish(operator, `devices/${device}/status`);
     rig.gatekeeper.withheld.push('devices/pump-2/#');
-    const again = await rig.open('reader', { password: 'reader', clean: false });
+    const again = await rig.open('reader', { username: 'u', password: 'reader', clean: false });
     expect(publishOf(await again.next()).topic).toBe('devices/pump-3/status');
     expect(rig.broker.counts().withheldForwards).toBe(2);
   });
@@ -325,9 +325,9 @@ describe('a will', () => {
   it('is judged again when it goes out: a right that was taken away meanwhile ends it', async () => {
     const rig = await start();
     const will = { topic: 'devices/pump-1/status', payload: 'offline', qos: 1 } as const;
-    const watcher = await rig.open('w', { password: 'operator' });
+    const watcher = await rig.open('w', { username: 'u', password: 'operator' });
     await granted(watcher, '#');
-    const pump = await rig.open('pump-1', { password: 'one', will });
+    const pump = await rig.open('pump-1', { username: 'u', password: 'one', will });
     rig.gatekeeper.revoked.add('one');
     pump.end();
     await rig.sink.until(({ refusals }) => refusals.length === 1);
@@ -337,7 +337,7 @@ describe('a will', () => {
   it('carries as whom it was left', async () => {
     const rig = await start();
     const will = { topic: 'devices/pump-1/status', payload: 'offline', qos: 1 } as const;
-    const pump = await rig.open('pump-1', { password: 'one', will });
+    const pump = await rig.open('pump-1', { username: 'u', password: 'one', will });
     pump.end();
     await rig.sink.until(({ messages }) => messages.length === 1);
     expect(rig.sink.messages[0].sender).toEqual({ device: 'pump-1', forOthers: false });
@@ -347,8 +347,11 @@ describe('a will', () => {
 describe('a credential that no longer holds', () => {
   it('ends its connections when it is looked at again, and no others', async () => {
     const rig = await start();
-    const revoked = [await rig.open('pump-1', { password: 'one' }), await rig.open('pump-1b', { password: 'one' })];
-    const other = await rig.open('pump-2', { password: 'two' });
+    const revoked = [
+      await rig.open('pump-1', { username: 'u', password: 'one' }),
+      await rig.open('pump-1b', { username: 'u', password: 'one' }),
+    ];
+    const other = await rig.open('pump-2', { username: 'u', password: 'two' });
     rig.broker.revalidate();
     other.send(pingPacket);
     await other.next();
@@ -357,7 +360,7 @@ describe('a credential that no longer holds', () => {
     await Promise.all(revoked.map(({ closed }) => closed));
     other.send(pingPacket);
     expect((await other.next()).type).toBe(packetType.pingresp);
-    expect(await returnCode(rig, 'pump-1', { password: 'one' })).toBe(4);
+    expect(await returnCode(rig, 'pump-1', { username: 'u', password: 'one' })).toBe(4);
   });
 });
 
@@ -374,9 +377,9 @@ describe('a device with a provisioning key', () => {
         return Promise.resolve({ token: 'secret', approval: 'pending' });
       },
     });
-    const operator = await rig.open('o', { password: 'operator' });
+    const operator = await rig.open('o', { username: 'u', password: 'operator' });
     await granted(operator, '#');
-    const device = await rig.open('pump-9', { password: 'batch' });
+    const device = await rig.open('pump-9', { username: 'u', password: 'batch' });
     expect(await granted(device, `${topic}/reply`, 'devices/pump-9/#')).toEqual([1, 128]);
     device.send(publishPacket(topic, '', { qos: 1, id: 5 }));
     const [reply, puback] = [await device.next(), await device.next()];
@@ -397,7 +400,7 @@ describe('a device with a provisioning key', () => {
     const rig = await start(gatekeeper, {
       provision: () => Promise.reject(new RejectedError('device_exists', 'there is a pump-9 already')),
     });
-    const device = await rig.open('pump-9', { password: 'batch' });
+    const device = await rig.open('pump-9', { username: 'u', password: 'batch' });
     await publish(device, 'devices/pump-9/telemetry', '{"x":1}');
     expect([rig.sink.messages, rig.sink.refusals]).toEqual([[], ['device_forbidden']]);
     device.send(publishPacket(topic, '', { qos: 0 }));

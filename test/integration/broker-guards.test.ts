@@ -48,7 +48,7 @@ async function settle(turns = 20): Promise<void> {
 }
 
 async function pump(rig: BrokerRig): Promise<WireClient> {
-  return rig.open('pump-1', { password: 'one' });
+  return rig.open('pump-1', { username: 'u', password: 'one' });
 }
 
 function twoPumps(): TestGatekeeper {
@@ -161,7 +161,8 @@ describe('a client id', () => {
 
   it('is not kept out by a stranger who tries it with wrong credentials', async () => {
     const rig = await start();
-    for (let time = 0; time < 20; time++) expect(await returnCode(rig, 'pump', { password: 'wrong' })).toBe(4);
+    for (let time = 0; time < 20; time++)
+      expect(await returnCode(rig, 'pump', { username: 'u', password: 'wrong' })).toBe(4);
     expect(await returnCode(rig, 'pump')).toBe(0);
   });
 });
@@ -252,7 +253,7 @@ describe('a device above its rate', () => {
   it('loses nothing of QoS 1: its socket is not read until it has waited for what it sent', async () => {
     const rig = await start({ rate }, { gatekeeper: twoPumps() });
     const client = await pump(rig);
-    const other = await rig.open('pump-2', { password: 'two' });
+    const other = await rig.open('pump-2', { username: 'u', password: 'two' });
     client.send(burst(30, 1));
     for (let id = 1; id <= 30; id++) expect(idOf(await client.next())).toBe(id);
     client.send(publishPacket('devices/pump-1/telemetry', 'late', { qos: 1, id: 99 }));
@@ -299,7 +300,7 @@ describe('a device above its rate', () => {
     const client = await pump(rig);
     client.send(burst(10, 0));
     await alive(client);
-    const second = await rig.open('pump-1-b', { password: 'one' });
+    const second = await rig.open('pump-1-b', { username: 'u', password: 'one' });
     second.send(burst(5, 0));
     await alive(second);
     client.send(disconnectPacket);
@@ -366,8 +367,8 @@ describe('what a device hears of the gateway', () => {
     const rig = await start({}, { gatekeeper });
     const topic = 'v1/devices/me/rpc/request/1';
     const message = { topic, payload: text('go'), qos: 1, retain: false, device: 'pump-1' } as const;
-    const session = { password: 'one', clean: false } as const;
-    const other = await rig.open('pump-2', { password: 'two', clean: false });
+    const session = { username: 'u', password: 'one', clean: false } as const;
+    const other = await rig.open('pump-2', { username: 'u', password: 'two', clean: false });
     await subscribe(other, 'v1/devices/me/rpc/request/+');
     const client = await rig.open('pump-1', session);
     expect(await rig.broker.publish(message)).toBe(false);
@@ -390,9 +391,9 @@ describe('a device', () => {
     const { said, presence } = watched();
     const gatekeeper = new TestGatekeeper().device('one', 'pump-1').device('two', 'pump-2');
     const rig = await start({}, { gatekeeper, presence });
-    const polite = await rig.open('some-client', { password: 'one' });
+    const polite = await rig.open('some-client', { username: 'u', password: 'one' });
     expect([rig.broker.isConnected('pump-1'), rig.broker.isConnected('some-client')]).toEqual([true, false]);
-    const other = await rig.open('pump-2', { password: 'two' });
+    const other = await rig.open('pump-2', { username: 'u', password: 'two' });
     polite.send(disconnectPacket);
     await eventually(() => said.length === 3);
     other.end();
@@ -404,10 +405,10 @@ describe('a device', () => {
   it('does not go when a newer connection takes its client id over, or while it has another one', async () => {
     const { said, presence } = watched();
     const rig = await start({}, { gatekeeper: new TestGatekeeper().device('one', 'pump-1'), presence });
-    const first = await rig.open('pump-1', { password: 'one' });
-    const second = await rig.open('pump-1', { password: 'one' });
+    const first = await rig.open('pump-1', { username: 'u', password: 'one' });
+    const second = await rig.open('pump-1', { username: 'u', password: 'one' });
     await first.closed;
-    const beside = await rig.open('pump-1-app', { password: 'one' });
+    const beside = await rig.open('pump-1-app', { username: 'u', password: 'one' });
     second.end();
     await eventually(() => rig.broker.counts().connections === 1);
     expect(said).toEqual(['pump-1 opened']);

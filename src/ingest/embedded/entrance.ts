@@ -89,6 +89,11 @@ export class Entrance {
       return;
     }
     visitor.connection.publishShown();
+    if (qos > 0 && messageId === 0) {
+      // [MQTT-2.3.1-1]
+      done(new Error('a PUBLISH has packet id 0'));
+      return;
+    }
     if (!isTopicName(topic)) {
       // [MQTT-1.5.3-2], [MQTT-3.3.2-2]
       done(new Error(`this is no topic to publish to: ${topic.slice(0, 64)}`));

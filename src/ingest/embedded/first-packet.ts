@@ -1,4 +1,5 @@
 import type { ByteStream } from './guarded-connection.ts';
+import { faultOf } from './sessions/strict-packet.ts';
 
 /** What came of waiting for a CONNECT. */
 export interface FirstPacketParts {
@@ -36,6 +37,11 @@ export function awaitConnect(stream: ByteStream, parts: FirstPacketParts): void 
     stream.off('data', onData);
     stream.off('error', onError);
     const level = unacceptableLevel(kept.subarray(header.start, end));
+    if (level === null && faultOf(kept, connect, header.start, end) !== null) {
+      // [MQTT-4.8.0-1]
+      stream.destroy();
+      return;
+    }
     if (level === null) {
       stream.pause();
       stream.unshift(kept);

@@ -5,7 +5,8 @@ import { AnswersInOrder } from './express-lane-answers.ts';
 import type { SubscribedTopics } from './express-lane-topics.ts';
 import type { Receipt } from '../../domain/message.ts';
 import { PacketOrder } from './express-lane-order.ts';
-import type { PacketRoute, PacketScanner } from './packet-scanner.ts';
+import { PacketRefusedError, type PacketRoute, type PacketScanner } from './packet-scanner.ts';
+import { faultOf } from './sessions/strict-packet.ts';
 
 /** What bytes come and go over: a TCP or TLS socket, or a WebSocket made to look like one. */
 export type ByteStream = Duplex & { setNoDelay(on?: boolean): unknown; readonly remoteAddress?: string | undefined };
@@ -41,9 +42,14 @@ export class GuardedConnection extends Duplex {
   readonly #backlogMax: number;
   readonly #order = new PacketOrder();
   readonly #route: PacketRoute = {
-    begins: (first) => this.#order.begins(first) && this.#lane !== undefined && !this.destroyed,
-    take: (bytes, first, start, end) =>
-      this.#order.isClear && this.#lane !== undefined && this.#lane.take(bytes, first, start, end),
+    begins: (first) => (this.#order.begins(first) && this.#lane !== undefined && !this.destroyed) || isChecked(first),
+    take: (bytes, first, start, end) => {
+      if (ExpressLane.claims(first) && this.#order.isClear && this.#lane?.take(bytes, first, start, end)) return true;
+      const fault = isChecked(first) ? faultOf(bytes, first, start, end) : null;
+      // [MQTT-4.8.0-1]
+      if (fault !== null) throw new PacketRefusedError(fault);
+      return false;
+    },
     declines: (first) => this.#order.declines(first),
     pass: (bytes) => this.#pass(bytes),
   };
@@ -192,4 +198,9 @@ export class GuardedConnection extends Duplex {
     };
     this.#socket.once('drain', onDrain);
   }
+}
+
+/** Whether a packet is seen whole before aedes is given it: a SUBSCRIBE or an UNSUBSCRIBE. */
+function isChecked(first: number): boolean {
+  return first >> 4 === 8 || first >> 4 === 10;
 }
