@@ -102,7 +102,10 @@ function judgeOpen(request: RequestFacts): Verdict {
   // A form or a script elsewhere can send simple content types unasked; JSON makes the browser ask first.
   const carriesBody = ['POST', 'PUT', 'PATCH'].includes(request.method.toUpperCase());
   if (carriesBody && !isJson(request.contentType)) {
-    return refuse('unsupported_media_type', 'send application/json or application/x-ndjson');
+    return refuse(
+      'unsupported_media_type',
+      'without keys a change needs the header "content-type: application/json" (or application/x-ndjson), also where it has no body',
+    );
   }
   return openCaller;
 }

@@ -76,7 +76,7 @@ function refusal(status: number, text: string): GatewayAnswerError {
   }
   const { code, detail, errors = [] } = problem.data;
   const faults = errors.map((fault) => `  ${fault.pointer ?? fault.parameter ?? ''} ${fault.detail}`);
-  const advice = code === 'unauthorized' ? ' Give a key with --key or PULSEGATE_KEY.' : '';
+  const advice = code === 'unauthorized' ? '; this command takes it from PULSEGATE_KEY or --key' : '';
   return new GatewayAnswerError([`${detail}${advice} (${code})`, ...faults].join('\n'), code);
 }
 

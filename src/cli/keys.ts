@@ -48,7 +48,7 @@ export async function createKey(name: string, flags: CreateKeyFlags): Promise<vo
     mqtt: { publish, subscribe },
     expiresAt: expires === undefined ? null : new Date(systemClock.now() + parseDuration(expires)).toISOString(),
   });
-  if (!draft.success) throw new GatewayAnswerError(z.prettifyError(draft.error), null);
+  if (!draft.success) throw new GatewayAnswerError(faultsOf(draft.error), null);
   console.log(await withKeys(flags, (keys) => keys.create(draft.data)));
   console.error('This is shown once. HTTP: "Authorization: Bearer <key>"; MQTT: any user name, the key as password.');
 }
@@ -146,6 +146,15 @@ function overRest(url: string, key: string | undefined): KeyAccess {
       await gateway.ask('DELETE', `/keys/${encodeURIComponent(id)}${force ? '?force=true' : ''}`);
     },
   };
+}
+
+/** What was wrong with which argument, a line each. */
+function faultsOf({ issues }: z.ZodError): string {
+  const faults = issues.map(({ path, message }) => {
+    const field = path.find((part) => typeof part === 'string' && part !== 'mqtt');
+    return `${field === 'name' ? 'NAME' : `--${field === 'scopes' ? 'scope' : String(field)}`}: ${message}`;
+  });
+  return faults.join('\n');
 }
 
 function shownOf({ id, name, scopes, expiresAt }: KeyRecord): Pick<Key, 'id' | 'name' | 'scopes' | 'expiresAt'> {

@@ -86,7 +86,9 @@ test('what cannot be is refused with a sentence and leaves the files alone', asy
   const admin = await onFiles('create', 'me');
   const id = admin.out.slice(6, 14);
   const filter = await onFiles('create', 'x', '--publish', 'a/#/b');
-  expect([filter.code, filter.error]).toEqual([1, expect.stringContaining('MQTT filter')]);
+  expect([filter.code, filter.error]).toEqual([1, expect.stringMatching(/^--publish: .*MQTT filter/)]);
+  const scope = await onFiles('create', 'x', '--scope', 'reed');
+  expect([scope.code, scope.error]).toEqual([1, expect.stringMatching(/^--scope: .*"read"\|"write"\|"admin"\|"mqtt"/)]);
   const last = await onFiles('delete', id);
   expect([last.code, last.error]).toEqual([1, expect.stringContaining('last key with the scope "admin"')]);
   expect((await keptKeys()).map(({ name }) => name)).toEqual(['me']);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import { messageOf } from '../../base/errors.ts';
+import { messageOf, RejectedError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { DeviceCertificate } from '../gatekeeper.ts';
 import type { Door, Visit } from './door.ts';
@@ -95,7 +95,7 @@ function readPem(option: string, path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new Error(`${option}: ${messageOf(error)}`, { cause: error });
+    throw new RejectedError('validation_failed', `${option}: ${messageOf(error)}`, { cause: error });
   }
 }
 
