@@ -34,6 +34,20 @@ const bodies: Readonly<Record<string, unknown>> = {
   updateWebhook: { description: 'ours' },
   createCommand: { name: 'restart' },
   retryQuarantine: {},
+  createDevices: { id: 'fridge-07' },
+  updateDevice: { name: 'Fridge' },
+  approveDevices: { devices: ['fridge-07'] },
+  rotateDeviceToken: {},
+  createProfile: { id: 'fridge', metrics: { temperature: { unit: 'Cel' } } },
+  putProfile: { metrics: { temperature: { unit: 'Cel' } } },
+  updateProfile: { description: 'cold' },
+  createMapping: { name: 'rooms', topic: 'room/{device}' },
+  putMapping: { topic: 'room/{device}' },
+  updateMapping: { topic: 'room/{device}' },
+  testMapping: { mapping: { name: 'rooms', topic: 'room/{device}' }, topic: 'room/fridge-1', payload: '{}' },
+  provisionDevice: { device: 'sensor-0042' },
+  createProvisioningKey: { name: 'Line 2', profile: 'fridge' },
+  updateProvisioningKey: { name: 'Line 3' },
 };
 
 let server: HttpServer;
@@ -56,7 +70,7 @@ afterEach(() => {
 
 describe.each(routes.map((route) => [`${route.method} ${route.path}`, route] as const))('%s', (_name, route) => {
   test('refuses a method that its address does not have with 405 and the ones that it has', async () => {
-    const answer = await call(route, { method: 'PUT' });
+    const answer = await call(route, { method: 'PROPFIND' });
     expectProblem(answer, 'method_not_allowed');
     expect(answer.headers.allow?.split(', ').sort()).toEqual(methodsOf(route.path));
   });
@@ -242,11 +256,13 @@ test('a request id of the client is taken over when it is harmless, else replace
   expectProblem(odd, 'not_found');
 });
 
-/** Asks a route with everything it needs, changed by `options`; `{id}` becomes an id that nobody has. */
+/** Asks a route with everything it needs, changed by `options`; `{id}` becomes a name that nobody has. */
 function call(route: Route, options: Ask = {}, query = ''): Promise<Answer> {
   const required = route.id === 'getDeviceReadings' ? 'metric=heart_rate' : '';
-  const path = `${route.path.replace('{id}', 'nobody')}?${required}${query}`.replace('?&', '?').replace(/\?$/, '');
+  const path = `${route.path.replace(/\{\w+\}/, 'nobody')}?${required}${query}`.replace('?&', '?').replace(/\?$/, '');
   const headers: Record<string, string> = route.body ? { 'content-type': 'application/json' } : {};
+  // The one address that brings its own credential; to the others it means nothing.
+  if (route.id === 'provisionDevice') headers['authorization'] = 'Bearer pulseprov_nobody';
   const body = route.body ? JSON.stringify(bodies[route.id]) : undefined;
   return ask(port, path, {
     method: route.method,

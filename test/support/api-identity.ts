@@ -104,6 +104,10 @@ function refuse(): Promise<never> {
   return Promise.reject(new RejectedError('conflict', 'nothing is decided here'));
 }
 
+function missing(): Promise<never> {
+  return Promise.reject(new RejectedError('not_found', 'nothing is decided here'));
+}
+
 /** For tests of other things: nobody decided anything, and nobody can. */
 const nothingDecided: Decisions = {
   snapshot: () => ({ registrations: new Map(), profiles: [], mappings: [] }),
@@ -114,14 +118,14 @@ const nothingDecided: Decisions = {
   decideApprovals: refuse,
   deleteRegistration: refuse,
   createProfile: refuse,
-  putProfile: refuse,
-  updateProfile: refuse,
-  deleteProfile: refuse,
+  putProfile: missing,
+  updateProfile: missing,
+  deleteProfile: missing,
   createMapping: refuse,
   putMapping: refuse,
-  updateMapping: refuse,
-  deleteMapping: refuse,
+  updateMapping: missing,
+  deleteMapping: missing,
   addProvisioningKey: refuse,
-  updateProvisioningKey: refuse,
-  removeProvisioningKey: refuse,
+  updateProvisioningKey: missing,
+  removeProvisioningKey: missing,
 };

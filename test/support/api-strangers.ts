@@ -142,7 +142,7 @@ export class Strangers {
         get: (device) => checked(() => this.devices.get(device)),
       },
       reader: this.#reader(checked),
-      ...createIdentity(this).ports,
+      ...this.#checkedIdentity(checked),
       commands: {
         create: async (draft) => checked(() => this.commandBook.create(draft)),
         find: (id) => checked(() => this.commandBook.find(id)),
@@ -234,6 +234,18 @@ export class Strangers {
       create: (draft) => checked(() => desk.create(draft)),
       update: (id, patch) => checked(() => desk.update(id, patch)),
       remove: (id, options) => checked(() => desk.remove(id, options)),
+    };
+  }
+
+  #checkedIdentity(checked: <T>(answer: () => T) => T): ReturnType<typeof createIdentity>['ports'] {
+    const { decisions, identity, tokens, provisioning, units, tryMapping } = createIdentity(this).ports;
+    return {
+      decisions: checkedPort(decisions, checked),
+      identity: checkedPort(identity, checked),
+      tokens: checkedPort(tokens, checked),
+      provisioning: checkedPort(provisioning, checked),
+      units: checkedPort(units, checked),
+      tryMapping: (...wish) => checked(() => tryMapping(...wish)),
     };
   }
 
@@ -356,6 +368,17 @@ export class Strangers {
       stats: () => Promise.reject(new Error('not asked by the API')),
     };
   }
+}
+
+/** The port with `checked` around each of its methods. */
+function checkedPort<T extends object>(port: T, checked: <A>(answer: () => A) => A): T {
+  return new Proxy(port, {
+    get(target, name) {
+      const method: unknown = Reflect.get(target, name);
+      if (typeof method !== 'function') return method;
+      return (...wish: unknown[]): unknown => checked(() => Reflect.apply(method, target, wish));
+    },
+  });
 }
 
 class MemoryCatalog implements Catalog {
