@@ -11,7 +11,7 @@ import { Intake } from './pipeline/intake.ts';
 import { Ledger } from './pipeline/ledger.ts';
 import { lockDataFolder } from './storage/data-lock.ts';
 import { buildCommands } from './wiring/commands.ts';
-import { buildDialects } from './wiring/dialects.ts';
+import { buildDialects, payloadOptions } from './wiring/dialects.ts';
 import { buildHttpSide } from './wiring/http-side.ts';
 import { accessPolicy, buildIdentity, refuseOpenBinds } from './wiring/identity.ts';
 import { recoverMemory } from './wiring/memory.ts';
@@ -217,7 +217,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       mqtt,
       metrics,
       commands,
-      tryMapping: (mapping, topic, payload) => tryMapping(mapping, topic, payload, clock.now()),
+      tryMapping: (mapping, topic, payload) => tryMapping(mapping, topic, payload, clock.now(), payloadOptions(config)),
       ready,
       dashboard: parts.dashboard,
     });

@@ -43,7 +43,7 @@ const body = bytesBody(
 );
 
 const description =
-  'Line protocol, also with `Content-Encoding: gzip`. The device is the tag `device`, `device_id`, `id` or `host`, the first that a line has, or else the device whose token is presented; the metric is `measurement.field`, or the measurement alone for a field named `value`. The answer comes after the readings are on disk. All or nothing: one bad line refuses the request with 400 and every fault in `errors`; with `partial=true` the good lines are stored first.';
+  'Line protocol, also with `Content-Encoding: gzip`. The device is the tag `device`, `device_id`, `id` or `host` (`ingest.influxDeviceTags`), the first that a line has, or else the device whose token is presented; the metric is `measurement.field`, or the measurement alone for a field named `value`; values of the tags `cpu`, `interface`, `path`, `name` and `sensor` (`ingest.influxMetricTags`) stand between the two. The answer comes after the readings are on disk. All or nothing: one bad line refuses the request with 400 and every fault in `errors`; with `partial=true` the good lines are stored first.';
 
 const refusals = ['payload_shape', 'rate_limited', 'storage_unavailable', 'overloaded'] as const satisfies ErrorCode[];
 

@@ -132,6 +132,8 @@ export const configSchema = z.strictObject({
     inFlightMessagesMax: count,
     inFlightBytesMax: bytes,
     mappings: z.array(SoundMapping),
+    influxDeviceTags: list.refine((tags) => tags.length > 0, 'name at least one tag'),
+    influxMetricTags: list,
     sparkplugHost: z.string().regex(/^[^/+#]*$/, { error: 'must have none of / + #' }),
   }),
   device: z.strictObject({

@@ -6,7 +6,7 @@ import type { PayloadDialect } from '../domain/profile.ts';
 import { shown } from '../domain/topic.ts';
 import type { Decoded, Dialect, DialectMessage } from './decoded.ts';
 import { MappedTopics } from './mapped-topics.ts';
-import { decodePayload } from './payload.ts';
+import { decodePayload, type PayloadOptions, usualPayloadOptions } from './payload.ts';
 
 /** So many topics are remembered with their dialect before the memory starts anew … */
 const rememberedMax = 10_000;
@@ -16,6 +16,7 @@ const rememberedLengthMax = 256;
 /** Which dialect a message is written in, and what it says. Native topics are not asked about here. */
 export class Dialects {
   readonly #dialects: readonly Dialect[];
+  readonly #payloads: PayloadOptions;
   #mappings: MappedTopics;
   /** By topic; null for topics that belong to nobody. */
   #remembered = new Map<string, Dialect | null>();
@@ -24,17 +25,20 @@ export class Dialects {
   constructor({
     mappings,
     dialects,
+    payloads = usualPayloadOptions,
   }: {
     readonly mappings: readonly Mapping[];
     readonly dialects: readonly Dialect[];
+    readonly payloads?: PayloadOptions;
   }) {
     this.#dialects = dialects;
-    this.#mappings = new MappedTopics(mappings);
+    this.#payloads = payloads;
+    this.#mappings = new MappedTopics(mappings, payloads);
   }
 
   /** From the next message on these mappings hold. */
   setMappings(mappings: readonly Mapping[]): void {
-    this.#mappings = new MappedTopics(mappings);
+    this.#mappings = new MappedTopics(mappings, this.#payloads);
     this.#remembered = new Map();
   }
 
@@ -54,7 +58,7 @@ export class Dialects {
 
   /** A payload on `devices/{device}/telemetry` in the dialect of the device's profile. Throws `RejectedError`. */
   decodePayload(dialect: PayloadDialect, device: string, message: DialectMessage): Decoded {
-    return decodePayload(dialect, device, message);
+    return decodePayload(dialect, device, message, this.#payloads);
   }
 
   /**

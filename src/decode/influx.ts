@@ -1,7 +1,8 @@
 import { type Fault, RejectedError } from '../base/errors.ts';
 import { deviceIdRule, isDeviceId, isMetricName, metricNameRule } from '../domain/series.ts';
 import { type Decoded, type DeviceMessage, deviceMessage, nothingDecoded } from './decoded.ts';
-import { type LinePoint, LineReader } from './line-protocol.ts';
+import { foreignMetric } from './foreign-name.ts';
+import { type LinePoint, LineReader, type LineTag } from './line-protocol.ts';
 import type { DecodedReading } from './native.ts';
 import { decodeText } from './text.ts';
 
@@ -14,7 +15,23 @@ export interface InfluxOptions {
   readonly device: string | null;
   /** The device of lines without a tag that names one; null: such lines are refused. */
   readonly fallback: string | null;
+  /** Absent: `usualInfluxTags`. */
+  readonly tags?: InfluxTags;
 }
+
+/** What tags mean; those that are in neither list are left aside. */
+export interface InfluxTags {
+  /** Tags that name the device, the first that a line has. */
+  readonly device: readonly string[];
+  /** Tags whose values are part of the metric, in this order: what tells the cores, interfaces and disks of one device apart. */
+  readonly metric: readonly string[];
+}
+
+/** As they are in the configuration that nobody changed. */
+export const usualInfluxTags: InfluxTags = {
+  device: ['device', 'device_id', 'id', 'host'],
+  metric: ['cpu', 'interface', 'path', 'name', 'sensor'],
+};
 
 export interface InfluxBatch {
   /** What the good lines say. */
@@ -24,9 +41,6 @@ export interface InfluxBatch {
   /** Lines that are wrong in all. */
   readonly refused: number;
 }
-
-/** Tags that name the device, the first that a line has. */
-const deviceTags: readonly string[] = ['device', 'device_id', 'id', 'host'];
 
 /** Most faults that one answer lists. */
 const faultsMax = 100;
@@ -39,9 +53,10 @@ interface Gathered {
 }
 
 /**
- * InfluxDB line protocol to readings. The device is a tag (`deviceTags`) unless the topic names it; the metric is
- * `measurement.field`, or the measurement alone for a field named `value`; `/` becomes `.`. Other tags are left aside, so
- * lines that differ in them alone are one series, and at the same time the later line replaces the earlier. Integers
+ * InfluxDB line protocol to readings. The device is a tag (`tags.device`) unless the topic names it; the metric is
+ * `measurement.field`, or the measurement alone for a field named `value`; values of `tags.metric` stand behind the
+ * measurement, as in `cpu.cpu0.usage_idle`; `/` becomes `.`. Other tags are left aside, so lines that differ in them
+ * alone are one series, and at the same time the later line replaces the earlier. Integers
  * beyond 2^53 become the nearest 64-bit float; times finer than a millisecond are truncated and counted. Throws
  * `RejectedError` for the first fault, its pointer a place in the text: `/line/3/column/17`.
  */
@@ -83,9 +98,10 @@ function deviceMessages(devices: ReadonlyMap<string, Gathered>): readonly Device
 
 /** All of a line or nothing of it. */
 function addPoint(point: LinePoint, options: InfluxOptions, devices: Map<string, Gathered>): void {
-  const device = deviceOf(point, options);
+  const { device, tag } = deviceOf(point, options);
+  const prefix = metricPrefix(point, options.tags ?? usualInfluxTags, tag);
   const { time, isTruncated } = timeOf(point, options.precision);
-  const metrics = point.fields.map(({ key, pointer }) => metricOf(point.measurement, key, pointer));
+  const metrics = point.fields.map(({ key, pointer }) => metricOf(prefix, key, pointer));
   const gathered = devices.get(device) ?? { readings: [], timePointers: [], valuePointers: [], truncated: 0 };
   devices.set(device, gathered);
   for (const [index, { value, pointer }] of point.fields.entries()) {
@@ -96,24 +112,37 @@ function addPoint(point: LinePoint, options: InfluxOptions, devices: Map<string,
   }
 }
 
-function deviceOf(point: LinePoint, options: InfluxOptions): string {
-  if (options.device !== null) return options.device;
+/** The device, and the tag that named it. */
+function deviceOf(point: LinePoint, options: InfluxOptions): { readonly device: string; readonly tag: LineTag | null } {
+  if (options.device !== null) return { device: options.device, tag: null };
+  const { device: deviceTags } = options.tags ?? usualInfluxTags;
   for (const name of deviceTags) {
     const tag = point.tags.find(({ key }) => key === name);
     if (!tag) continue;
-    if (isDeviceId(tag.value)) return tag.value;
+    if (isDeviceId(tag.value)) return { device: tag.value, tag };
     throw new RejectedError('device_invalid', `the tag ${name} names the device, so it must be ${deviceIdRule}`, {
       pointer: tag.pointer,
     });
   }
-  if (options.fallback !== null) return options.fallback;
+  if (options.fallback !== null) return { device: options.fallback, tag: null };
   throw new RejectedError('device_invalid', `the line names no device; add one of the tags ${deviceTags.join(', ')}`, {
     pointer: point.pointer,
   });
 }
 
-function metricOf(measurement: string, field: string, pointer: string): string {
-  const name = field === 'value' ? measurement : `${measurement}.${field}`;
+/** The measurement with the values of the tags that are part of the metric, but for the one that named the device. */
+function metricPrefix({ measurement, tags }: LinePoint, { metric }: InfluxTags, used: LineTag | null): string {
+  let prefix = measurement;
+  for (const name of metric) {
+    const tag = tags.find(({ key }) => key === name);
+    // A path begins with a slash, and that of the root is nothing else.
+    if (tag && tag !== used) prefix += `.${foreignMetric(tag.value.replace(/^\//, ''))}`;
+  }
+  return prefix;
+}
+
+function metricOf(prefix: string, field: string, pointer: string): string {
+  const name = field === 'value' ? prefix : `${prefix}.${field}`;
   const metric = name.includes('/') ? name.replaceAll('/', '.') : name;
   if (isMetricName(metric)) return metric;
   throw new RejectedError(

@@ -1,6 +1,7 @@
 import type { Mapping } from '../domain/mapping.ts';
 import type { Dialect } from './decoded.ts';
 import { type CompiledMapping, compileMapping } from './mapping.ts';
+import type { PayloadOptions } from './payload.ts';
 
 const none: readonly never[] = [];
 /** So many devices' filters are remembered; then it begins anew. */
@@ -12,8 +13,8 @@ export class MappedTopics {
   readonly #filters = new Map<string, readonly string[]>();
 
   /** Throws `InvariantError` for a mapping with faults. */
-  constructor(mappings: readonly Mapping[]) {
-    this.#mappings = mappings.map(compileMapping);
+  constructor(mappings: readonly Mapping[], payloads: PayloadOptions) {
+    this.#mappings = mappings.map((mapping) => compileMapping(mapping, payloads));
   }
 
   /** Walks all patterns; whoever asks remembers the answer. */

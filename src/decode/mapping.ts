@@ -11,7 +11,7 @@ import { foreignDevice, foreignMetric } from './foreign-name.ts';
 import { findMembers, memberOf, namesOf, pointerTokens } from './json-pointer.ts';
 import { mappedTime } from './mapped-time.ts';
 import { type DecodedReading, escapePointer, parseJson } from './native.ts';
-import { decodePayload } from './payload.ts';
+import { decodePayload, type PayloadOptions, usualPayloadOptions } from './payload.ts';
 import { decodeText } from './text.ts';
 import { decodeValue } from './value.ts';
 
@@ -37,6 +37,7 @@ interface CompiledMetric extends MappedMetric {
 /** What a mapping makes of messages on one topic. */
 interface Place {
   readonly mapping: Mapping;
+  readonly payloads: PayloadOptions;
   readonly metrics: readonly CompiledMetric[];
   readonly ignored: ReadonlySet<string>;
   readonly match: TopicMatch;
@@ -53,7 +54,7 @@ interface Gathered {
 }
 
 /** Throws `InvariantError` for a mapping with faults: `mappingFaults` is asked before one is taken on. */
-export function compileMapping(mapping: Mapping): CompiledMapping {
+export function compileMapping(mapping: Mapping, payloads: PayloadOptions = usualPayloadOptions): CompiledMapping {
   const [fault] = mappingFaults(mapping);
   if (fault) throw new InvariantError(`mapping ${mapping.name}: ${fault.pointer} ${fault.detail}`);
   const pattern = compileTopicPattern(mapping.topic);
@@ -73,7 +74,7 @@ export function compileMapping(mapping: Mapping): CompiledMapping {
       const after = match.levels.slice(Math.max(-1, ...used.map((name) => pattern.levelOf(name))) + 1);
       const bareMetric = match.parts.get('metric') ?? (after.join('.') || 'value');
       const device = foreignDevice(fillTemplate(mapping.device, match.parts));
-      const place = { mapping, metrics, ignored, match, device, bareMetric };
+      const place = { mapping, payloads, metrics, ignored, match, device, bareMetric };
       return { name: mapping.name, claims: (other) => other === topic, decode: (message) => decode(place, message) };
     },
     filter: (device) => (wholeName === undefined ? null : pattern.filterWith(wholeName, device)),
@@ -92,7 +93,7 @@ function decode(place: Place, message: DialectMessage): Decoded {
       case 'bare':
         return decodeBareValue(place, message);
       default:
-        return decodePayload(mapping.format, device, message);
+        return decodePayload(mapping.format, device, message, place.payloads);
     }
   } catch (error) {
     if (!(error instanceof RejectedError)) throw error;

@@ -1,5 +1,7 @@
+import type { Config } from '../config/schema.ts';
 import { Dialects } from '../decode/dialects.ts';
 import { Homie } from '../decode/homie.ts';
+import type { PayloadOptions } from '../decode/payload.ts';
 import { Sparkplug } from '../decode/sparkplug.ts';
 import { Thingsboard } from '../decode/thingsboard.ts';
 import type { Mapping } from '../domain/mapping.ts';
@@ -16,6 +18,12 @@ export function buildDialects({ config }: Surroundings, memory: Memory, mappings
       new Sparkplug({ host: sparkplugHost === '' ? null : sparkplugHost }),
       new Homie(),
     ],
+    payloads: payloadOptions(config),
   });
   return dialects;
+}
+
+/** What the configuration says of payloads. */
+export function payloadOptions({ ingest }: Config): PayloadOptions {
+  return { influxTags: { device: ingest.influxDeviceTags, metric: ingest.influxMetricTags } };
 }

@@ -11,6 +11,7 @@ import { ruleFaults } from '../catalog/rule-faults.ts';
 import type { CommandBook } from '../commands/command-book.ts';
 import { decodeInfluxBatch } from '../decode/influx.ts';
 import type { Intake } from '../pipeline/intake.ts';
+import { payloadOptions } from './dialects.ts';
 import type { Identity } from './identity.ts';
 import type { Memory } from './memory.ts';
 import type { MqttSide } from './mqtt-side.ts';
@@ -40,6 +41,7 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
   const { config, clock, random, log, version } = surroundings;
   const { catalog, memory, stream, identity, outlets, mqtt } = parts;
   const { tokens, latest, devices, engine, cursorAt } = memory;
+  const { influxTags } = payloadOptions(config);
   const api = createApi({
     version,
     basePath: config.http.basePath,
@@ -76,7 +78,7 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
       retry: (record) => parts.intake.retry(record),
       remove: (ids) => stream.commit({ changes: { quarantineRemoved: ids } }),
     },
-    decodeLines: (body, options) => decodeInfluxBatch(body, { ...options, device: null }),
+    decodeLines: (body, options) => decodeInfluxBatch(body, { ...options, device: null, tags: influxTags }),
     ruleFaults,
     checkTarget: (url) => void outlets.guard.checkTarget(url),
     cursor: () => cursorAt(stream.pipeline.seq),

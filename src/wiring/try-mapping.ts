@@ -1,6 +1,7 @@
 import type { MappedReading } from '../api/ports.ts';
 import { RejectedError } from '../base/errors.ts';
 import { compileMapping } from '../decode/mapping.ts';
+import type { PayloadOptions } from '../decode/payload.ts';
 import type { Mapping } from '../domain/mapping.ts';
 import { anySender } from '../domain/principal.ts';
 
@@ -10,8 +11,9 @@ export function tryMapping(
   topic: string,
   payload: Uint8Array,
   receivedAt: number,
+  payloads: PayloadOptions,
 ): readonly MappedReading[] {
-  const dialect = compileMapping(mapping).at(topic);
+  const dialect = compileMapping(mapping, payloads).at(topic);
   if (!dialect) throw new RejectedError('mapping_mismatch', `the topic does not fit the pattern "${mapping.topic}"`);
   const { devices } = dialect.decode({ topic, payload, sender: anySender, receivedAt, again: false });
   return devices.flatMap(({ device, readings }) =>

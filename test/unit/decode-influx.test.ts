@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RejectedError } from '../../src/base/errors.ts';
-import { decodeInflux, decodeInfluxBatch } from '../../src/decode/influx.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { decodeInflux, decodeInfluxBatch, type InfluxTags, usualInfluxTags } from '../../src/decode/influx.ts';
 import { LineReader } from '../../src/decode/line-protocol.ts';
 import type { Value } from '../../src/domain/reading.ts';
 import { isTakenOrRefused, mutatedPayloads } from '../support/fuzz-corpus.ts';
@@ -132,6 +133,42 @@ describe('line protocol', () => {
   ])('gets through a megabyte of %s in one pass and refuses it', (_what, text) => {
     expect(() => decodeInflux(Buffer.from(text), options)).toThrow(RejectedError);
     expect(decodeInfluxBatch(Buffer.from(text), options)).toMatchObject({ devices: [] });
+  });
+});
+
+describe('the tags', () => {
+  const disks = [
+    String.raw`disk,device=sda1,host=pi,path=/ used=1 1790000000000000000`,
+    String.raw`disk,device=sda2,host=pi,path=/var/log\ 2 used=2 1790000000000000000`,
+  ];
+  const seriesOf = (tags?: InfluxTags): string[] =>
+    decodeInflux(Buffer.from(disks.join('\n')), { ...options, tags }).devices.flatMap(({ device, readings }) =>
+      readings.map(({ metric, value }) => `${device} ${metric} ${value}`),
+    );
+
+  it('that name the device and stand in the metric are chosen in the configuration', () => {
+    expect(seriesOf({ device: ['host', 'device'], metric: ['path'] })).toEqual([
+      'pi disk._.used 1',
+      'pi disk.var.log_2.used 2',
+    ]);
+    expect(seriesOf({ device: ['host'], metric: ['device', 'path'] })).toEqual([
+      'pi disk.sda1._.used 1',
+      'pi disk.sda2.var.log_2.used 2',
+    ]);
+    expect(seriesOf({ device: ['host'], metric: [] })).toEqual(['pi disk.used 1', 'pi disk.used 2']);
+    expect(seriesOf()).toEqual(['sda1 disk._.used 1', 'sda2 disk.var.log_2.used 2']);
+  });
+
+  it('of a configuration that nobody changed are the usual ones', () => {
+    const { influxDeviceTags, influxMetricTags } = loadConfig({ flags: {} }).ingest;
+    expect({ device: influxDeviceTags, metric: influxMetricTags }).toEqual(usualInfluxTags);
+  });
+
+  it('that stand in the metric can make it too long, which is refused', () => {
+    const line = `m,device=a,path=${'x'.repeat(128)} value=1`;
+    expect(faultOf(() => decodeInflux(Buffer.from(line), options))).toBe(
+      `metric_invalid /line/1/column/${line.indexOf('value') + 1}`,
+    );
   });
 });
 
