@@ -97,6 +97,12 @@ describe('with a key', () => {
   });
 
   it('MQTT refuses without it or with another one, and takes readings with it', async () => {
+    const registered = await ask(here.httpPort, '/api/v1/devices', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+      body: JSON.stringify({ id: 'pump-1', token: false }),
+    });
+    expect(registered.status).toBe(201);
     await expect(connectMqtt()).rejects.toMatchObject({ code: 5 });
     await expect(connectMqtt('pulse_guess')).rejects.toMatchObject({ code: 4 });
     const client = await connectMqtt(key);
