@@ -10,6 +10,8 @@ import { mappingFaults } from '../../src/domain/mapping-faults.ts';
 import { anySender } from '../../src/domain/principal.ts';
 import { compileTopicPattern, topicPatternFaults } from '../../src/domain/topic-pattern.ts';
 import { filterMatches } from '../../src/domain/topic-filter.ts';
+import { usualPayloadOptions } from '../../src/decode/payload.ts';
+import { tryMapping } from '../../src/wiring/try-mapping.ts';
 import { loadCases } from '../support/decode-cases.ts';
 import { loadMappings, mappingFiles } from '../support/mapping-files.ts';
 
@@ -263,5 +265,14 @@ it('only refusals come of mutated payloads, whatever the mapping', () => {
       },
     ),
     { numRuns: 2_000 },
+  );
+});
+
+it('a mapping with faults that is only tried out is refused with all of them, not taken for a fault of ours', () => {
+  const tried = mapping({ topic: 'x/{devic}e}', device: '{device}' });
+  const errors = mappingFaults(tried).map((fault) => ({ ...fault, pointer: `/mapping${fault.pointer}` }));
+  expect(errors).not.toEqual([]);
+  expect(() => tryMapping(tried, 'x/a', Buffer.from('{"t":1}'), receivedAt, usualPayloadOptions)).toThrow(
+    expect.objectContaining({ name: 'RejectedError', code: 'validation_failed', errors }),
   );
 });
