@@ -27,7 +27,7 @@ let found = 0;
 for (const target of fuzzTargets) {
   if (asked.length > 0 && !asked.includes(target.name)) continue;
   const result = exercise(target, count, seed);
-  const timeGrowth = growthOfTime(target, timedBytes);
+  const timeGrowth = growthOfTime(target, timedBytes, timeGrowthMax);
   console.log(line(result, timeGrowth));
   for (const finding of result.findings) console.log(findingText(target.name, seed, finding));
   const isGrowing = result.growth > growthMax;
