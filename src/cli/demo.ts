@@ -4,7 +4,10 @@ import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
+import type { z } from 'zod';
 import { loadConfig } from '../config/load.ts';
+import { RegistrationDraft } from '../contract/device.ts';
+import { ProfileDraft } from '../contract/profile.ts';
 import { RuleDraft } from '../contract/rule.ts';
 import { createGateway, type Gateway } from '../gateway.ts';
 import { flagPaths, type GatewayFlags } from './gateway-flags.ts';
@@ -15,6 +18,8 @@ import { version } from './version.ts';
 
 const simulator = fileURLToPath(new URL('../../simulator/main.ts', import.meta.url));
 const sampleRules = new URL('../../config/demo-rules.yaml', import.meta.url);
+const sampleProfiles = new URL('../../config/demo-profiles.yaml', import.meta.url);
+const sampleDevices = new URL('../../config/demo-devices.yaml', import.meta.url);
 const inboxNote = 'the demo inbox';
 
 /** `pulsegate demo`: gateway, simulated fleet, sample rules and a webhook inbox in one command. */
@@ -44,7 +49,7 @@ export async function demo(
     await inbox.stop();
   });
   await gateway.start();
-  await addSamples(gateway, inbox);
+  await addSamples(gateway, inbox, Number(flags.devices));
   fleet = startFleet(gateway, flags.devices);
   console.log(welcome(gateway, inbox, (performance.now() - began) / 1000));
 }
@@ -61,25 +66,32 @@ function isInboxWebhook(webhook: { readonly description: string }): boolean {
   return webhook.description === inboxNote;
 }
 
-/** The first run brings rules and a webhook; later runs leave alone what people made of them. */
-async function addSamples(gateway: Gateway, inbox: Inbox): Promise<void> {
+/** The first run brings profiles, named devices, rules and a webhook; later runs leave alone what people made of them. */
+async function addSamples(gateway: Gateway, inbox: Inbox, fleetSize: number): Promise<void> {
   const url = `http://127.0.0.1:${inbox.port}/`;
-  const { rules, webhooks } = gateway.catalog.snapshot();
+  const { catalog } = gateway;
+  const { rules, webhooks } = catalog.snapshot();
   const existing = webhooks.find(isInboxWebhook);
   if (!existing) {
-    await gateway.catalog.createWebhook({
+    await catalog.createWebhook({
       url,
-      events: ['alert.*'],
+      events: ['alert.*', 'device.*'],
       format: 'standard',
       enabled: true,
       description: inboxNote,
     });
   } else if (existing.url !== url) {
-    await gateway.catalog.updateWebhook(existing.id, { url });
+    await catalog.updateWebhook(existing.id, { url });
   }
   if (rules.length > 0 || existing) return;
-  for (const rule of RuleDraft.array().parse(parse(readFileSync(sampleRules, 'utf8'))))
-    await gateway.catalog.createRule(rule);
+  for (const rule of samples(sampleRules, RuleDraft)) await catalog.createRule(rule);
+  for (const profile of samples(sampleProfiles, ProfileDraft)) await catalog.createProfile(profile);
+  // As many as the fleet has; they are listed in its order. Further ones come by themselves.
+  await catalog.createRegistrations(samples(sampleDevices, RegistrationDraft).slice(0, fleetSize));
+}
+
+function samples<T extends z.ZodType>(file: URL, schema: T): z.output<T>[] {
+  return schema.array().parse(parse(readFileSync(file, 'utf8')));
 }
 
 function startFleet(gateway: Gateway, devices: string): ChildProcess {
