@@ -175,12 +175,16 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       }
       outlets.live.publish(batch);
       outlets.courier.accept(deliveries);
-      if (commit.tokens.length > 0 || commit.forgottenDevices.length > 0) mqtt.revalidate();
+      for (const device of commit.forgottenDevices) mqtt.forgetDevice(device);
+      if (commit.tokens.length > 0) mqtt.revalidate();
     });
     catalog.subscribe((snapshot, previous, change) => {
       followRulesAndWebhooks(snapshot, previous, { stream, courier: outlets.courier });
       if (snapshot.profiles !== previous.profiles || change.keys) identity.book.changed();
       if (change.registrations.length > 0) identity.book.registrationsChanged(change.registrations);
+      for (const id of change.registrations) {
+        if (snapshot.registrations.get(id)?.approval === 'blocked') mqtt.forgetDevice(id);
+      }
       if (snapshot.mappings !== previous.mappings) dialects.setMappings(identity.mappings());
       mqtt.revalidate();
     });

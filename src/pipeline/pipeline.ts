@@ -273,6 +273,8 @@ export class Pipeline {
         bytes: poison.bytes,
         quarantine: {
           ...poison.message,
+          // A copy: it crosses to another thread, and would take the whole chunk along in which it came.
+          payload: new Uint8Array(poison.message.payload),
           receivedAt: poison.receivedAt,
           reason: 'message_poisonous',
           pointer: '',

@@ -28,6 +28,8 @@ export interface MqttSide {
   publish(message: OutgoingMessage): Promise<boolean>;
   /** Closes everybody whose credential no longer holds. */
   revalidate(): void;
+  /** The device is gone or blocked: its connections end, and what waited for it is thrown away. */
+  forgetDevice(device: string): void;
   /** Why nothing comes in, as a sentence; null while all is well. */
   readonly fault: string | null;
   /** For people; with the port that was picked. */
@@ -121,6 +123,7 @@ function embeddedSide({ config, clock, random, log }: Surroundings, parts: MqttS
     storageChanged: (healthy) => broker.storageChanged(healthy),
     publish: (message) => broker.publish(message),
     revalidate: () => broker.revalidate(),
+    forgetDevice: (device) => broker.forgetDevice(device),
     fault: null,
     get url() {
       return urlOf('mqtt', mqtt.host, broker.port);
@@ -163,6 +166,7 @@ function externalSide({ config, clock, random, log }: Surroundings, parts: MqttS
     publish: (message) => broker.publish(message),
     // Whoever may talk to that broker is its operator's affair.
     revalidate: () => {},
+    forgetDevice: () => {},
     get fault() {
       return broker.fault;
     },

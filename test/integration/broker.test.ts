@@ -25,6 +25,7 @@ import {
   subscribePacket,
   WireClient,
 } from '../support/mqtt-wire.ts';
+import { openGatekeeper } from '../support/open-gatekeeper.ts';
 
 const cleanups: (() => unknown)[] = [];
 
@@ -105,7 +106,7 @@ async function start(
     {
       sink,
       redelivery: new RedeliveryBook(),
-      judgeConnect: () => ({ allowed: true }),
+      gatekeeper: openGatekeeper(),
       clock,
       random: { next: () => 0.5 },
       log,
@@ -527,10 +528,10 @@ describe('who may connect', () => {
     const { broker, port } = await start(
       {},
       {
-        judgeConnect: (facts) => {
+        gatekeeper: openGatekeeper((facts) => {
           asked.push(facts);
           return facts.password === 'right' ? { allowed: true } : { allowed: false, detail: 'wrong key' };
-        },
+        }),
       },
     );
     const options = { protocolVersion: 4, reconnectPeriod: 0, clientId: 'a', username: 'a' } as const;

@@ -3,7 +3,6 @@ import type { Log } from '../../base/log.ts';
 import type { Message, Receipt } from '../../domain/message.ts';
 import type { Gatekeeper } from '../gatekeeper.ts';
 import type { RedeliveryBook } from '../redelivery.ts';
-import type { ConnectJudge } from './connect-judge.ts';
 import type { ConnectRefusal } from './admission.ts';
 import type { RateLimits } from './device-rate.ts';
 import type { DoorLimits } from './door.ts';
@@ -56,10 +55,7 @@ export interface BrokerLimits extends DoorLimits, SubscriptionLimits, KeepaliveL
 export interface BrokerParts {
   readonly sink: BrokerSink;
   readonly redelivery: RedeliveryBook;
-  /** Who may do what; without it everybody whom `judgeConnect` lets in may do everything. */
-  readonly gatekeeper?: Gatekeeper;
-  /** Whether this CONNECT is let in; asked where there is no gatekeeper. */
-  readonly judgeConnect?: ConnectJudge;
+  readonly gatekeeper: Gatekeeper;
   readonly clock: Clock;
   readonly random: { next(): number };
   readonly log: Log;
@@ -86,6 +82,8 @@ export interface SessionKeeper {
   ownerOf?(clientId: string): string | null;
   /** Ends a session with all that it is owed. */
   forget?(clientId: string): void;
+  /** Ends every session of one owner. */
+  forgetOwner?(owner: string): void;
   /** Writes ahead what a message leaves behind, before it is answered; `payload` is the one of the packet. */
   prepare?(payload: Uint8Array): PreparedMessage | null;
   /** Resolves once everything that is known is on disk, or could not be written. */

@@ -14,7 +14,6 @@ import {
   type BrokerParts,
   defaultLimits,
 } from './broker-parts.ts';
-import { gatekeeperOf } from './connect-judge.ts';
 import { DeviceRate } from './device-rate.ts';
 import { Door, type Visit } from './door.ts';
 import { Entrance } from './entrance.ts';
@@ -31,7 +30,7 @@ import { Relay } from './relay.ts';
 import { RetainedCounts } from './retained-counts.ts';
 import { SessionGuard } from './session-guard.ts';
 import { Subscriptions } from './subscriptions.ts';
-import { Visitor } from './visitor.ts';
+import { ownerOfDevice, Visitor } from './visitor.ts';
 import { WebSocketListener } from './web-socket-listener.ts';
 
 export type { BrokerCounts, BrokerOptions, BrokerParts, BrokerSink, MessageSink } from './broker-parts.ts';
@@ -77,7 +76,7 @@ export class EmbeddedBroker {
   constructor(options: BrokerOptions, parts: BrokerParts) {
     const limits = { ...defaultLimits, ...options };
     const { clock, random, log, sink, redelivery } = parts;
-    const gatekeeper = parts.gatekeeper ?? gatekeeperOf(parts.judgeConnect);
+    const { gatekeeper } = parts;
     this.#gatekeeper = gatekeeper;
     this.#options = options;
     this.#limits = limits;
@@ -181,6 +180,12 @@ export class EmbeddedBroker {
     for (const { principal, connection } of this.#admission.inside) {
       if (principal && !this.#gatekeeper.isValid(principal)) connection.destroy();
     }
+  }
+
+  /** The device is gone or blocked: its connections are closed, and what its sessions were owed goes with them. */
+  forgetDevice(device: string): void {
+    for (const { connection } of [...this.#presence.of(device)]) connection.destroy();
+    this.#parts.sessions?.forgetOwner?.(ownerOfDevice(device));
   }
 
   counts(): BrokerCounts {

@@ -53,7 +53,11 @@ export function isSameOwner(one: Principal, other: Principal): boolean {
 
 /** Names whoever holds a credential; a device stays the same device when its token is rotated. */
 export function ownerOf(principal: Principal): string {
-  if (principal.kind === 'device') return `device ${principal.device}`;
+  if (principal.kind === 'device') return ownerOfDevice(principal.device);
   if (principal.kind === 'key') return `key ${principal.id}`;
   return principal.kind === 'provisioning' ? `provisioning ${principal.key}` : 'open';
+}
+
+export function ownerOfDevice(device: string): string {
+  return `device ${device}`;
 }

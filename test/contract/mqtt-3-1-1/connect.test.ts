@@ -1,6 +1,7 @@
 // MQTT 3.1.1 sections 3.1 and 3.2: who gets in, and how the others hear of it.
 import { expect, it } from 'vitest';
 import { connectPacket, packetType, pingPacket, publishPacket } from '../../support/mqtt-wire.ts';
+import { openGatekeeper } from '../../support/open-gatekeeper.ts';
 import { raw, rawConnect, text, uint16 } from './packets.ts';
 import { nextOf, Rig } from './rig.ts';
 
@@ -136,7 +137,9 @@ it('the first packet to a client is its CONNACK with return code 0, whatever it 
 });
 
 it('nothing behind a refused CONNECT is processed, and a refusal says session present 0', async () => {
-  const rig = await Rig.start({ parts: { judgeConnect: () => ({ allowed: false, detail: 'nobody today' }) } });
+  const rig = await Rig.start({
+    parts: { gatekeeper: openGatekeeper(() => ({ allowed: false, detail: 'nobody today' })) },
+  });
   const packets = await rig.untilClosed(connectPacket('a'), publishPacket('t', 'x', { qos: 1, id: 1 }));
   expect(packets.map(({ type, body }) => [type, ...body])).toEqual([[packetType.connack, 0, 5]]);
   expect(rig.sink.messages).toEqual([]);

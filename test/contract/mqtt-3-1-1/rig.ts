@@ -9,6 +9,7 @@ import type { TlsOptions } from '../../../src/ingest/embedded/listeners.ts';
 import { type SessionLimits, SessionStore } from '../../../src/ingest/embedded/sessions/session-store.ts';
 import { RedeliveryBook } from '../../../src/ingest/redelivery.ts';
 import { type connectPacket, packetType, pingPacket, WireClient, type WirePacket } from '../../support/mqtt-wire.ts';
+import { openGatekeeper } from '../../support/open-gatekeeper.ts';
 import { type Published, readPublish, subscribe } from './packets.ts';
 import { SessionDisk } from './session-disk.ts';
 
@@ -142,7 +143,7 @@ export class Rig {
       {
         sink: this.sink,
         redelivery: new RedeliveryBook(),
-        judgeConnect: () => ({ allowed: true }),
+        gatekeeper: openGatekeeper(),
         clock,
         random: seededRandom(1),
         log: silentLog,

@@ -189,6 +189,11 @@ export class SessionStore implements Guard {
     this.#table.forget(clientId);
   }
 
+  /** Ends every session of one owner, as `claim` named it. */
+  forgetOwner(owner: string): void {
+    for (const clientId of this.#table.ofOwner(owner)) this.#table.forget(clientId);
+  }
+
   /**
    * Writes ahead what a message leaves behind once it is accepted: what sessions are owed, the retained message, the id
    * of QoS 2. Null when that is nothing. `payload` is the very one of a packet that aedes just asked about.

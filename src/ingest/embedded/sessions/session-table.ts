@@ -129,6 +129,11 @@ export class SessionTable {
     this.#put(session);
   }
 
+  /** The sessions of one owner. */
+  ofOwner(owner: string): readonly string[] {
+    return [...this.#sessions.values()].filter((session) => session.owner === owner).map(({ id }) => id);
+  }
+
   /** Ends a session with everything in it; whether there was one. */
   forget(clientId: string): boolean {
     const session = this.#sessions.get(clientId);

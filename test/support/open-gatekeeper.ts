@@ -1,4 +1,4 @@
-import type { Gatekeeper } from '../gatekeeper.ts';
+import type { Gatekeeper } from '../../src/ingest/gatekeeper.ts';
 
 /** Decides about a CONNECT and nothing else; the answer is a sentence for the log when it is not let in. */
 export type ConnectJudge = (facts: {
@@ -8,7 +8,7 @@ export type ConnectJudge = (facts: {
 }) => { readonly allowed: true } | { readonly allowed: false; readonly detail: string };
 
 /** A gatekeeper that lets whoever comes in do everything. */
-export function gatekeeperOf(judge: ConnectJudge = () => ({ allowed: true })): Gatekeeper {
+export function openGatekeeper(judge: ConnectJudge = () => ({ allowed: true })): Gatekeeper {
   const everybody = { kind: 'open' } as const;
   return {
     isBarred: () => Promise.resolve(false),
