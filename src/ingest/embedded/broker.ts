@@ -184,7 +184,7 @@ export class EmbeddedBroker {
 
   /** The device is gone or blocked: its connections are closed, and what its sessions were owed goes with them. */
   forgetDevice(device: string): void {
-    for (const { connection } of [...this.#presence.of(device)]) connection.destroy();
+    for (const { connection } of this.#presence.of(device)) connection.destroy();
     this.#parts.sessions?.forgetOwner?.(ownerOfDevice(device));
   }
 
