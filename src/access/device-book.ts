@@ -86,10 +86,13 @@ export class DeviceBook {
     return this.#terms.get(device) ?? this.#judge(device);
   }
 
-  /** Whether the device may connect. Takes no place of the quota: only a message brings a device into being. */
+  /**
+   * Why the device may not connect. One that waits for approval may: what it sends is refused, and so kept for the day on
+   * which it is let in. Takes no place of the quota: only a message brings a device into being.
+   */
   refusal(device: string): DeviceRefusal | null {
     const decided = this.#decidedRefusal(device);
-    if (decided !== undefined) return decided;
+    if (decided !== undefined) return decided === refusals.pending ? null : decided;
     if (this.#isExpected(device)) return null;
     return this.#strangerRefusal();
   }
@@ -99,9 +102,9 @@ export class DeviceBook {
     return this.#parts.decided().registrations.has(device) || this.#parts.devices.get(device) !== undefined;
   }
 
-  /** Whether its profile lets it speak for other devices. */
+  /** Whether its profile lets it speak for other devices, which only a person's approval makes hold. */
   isGateway(device: string): boolean {
-    return this.profileOf(device)?.gateway ?? false;
+    return (this.profileOf(device)?.gateway ?? false) && this.approvalOf(device) === 'approved';
   }
 
   /** That of its registration; without one, that it was provisioned with. */
