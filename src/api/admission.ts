@@ -89,7 +89,13 @@ export function createAdmission(ports: ApiPorts, router: RouteMatcher): Admissio
         const offer = path === null ? undefined : offers.get(path);
         const client = clientOf(request);
         const isPublic = offer?.isPublic === true;
-        const question: Question = { isPublic, isUpgrade: true, scope: offer ? 'read' : null, forDevices: false };
+        const question: Question = {
+          isPublic,
+          isUpgrade: true,
+          scope: offer ? 'read' : null,
+          forDevices: false,
+          ...(path === livePath ? { authorization: keyOfPage(request) } : {}),
+        };
         const caller = await judge(request, client, question, true);
         if (path !== null && offer) return { allowed: true, path, upgraded: { caller, remoteAddress: client.address } };
         const served = [...offers.keys()].map((path) => `${ports.basePath}${path}`).join(' and ');
@@ -141,6 +147,20 @@ function presented(
     authorization: route.foreign.authorization(headers.authorization, target.query) ?? headers.authorization,
     contentType: isOfPage ? headers['content-type'] : 'application/json',
   };
+}
+
+/** What stands before a key among the subprotocols that a page offers; it is never the one that is chosen. */
+const keySubprotocol = 'pulsegate.key.';
+
+/**
+ * The credentials of a live client. A page can set no header of a WebSocket, so its key comes as a subprotocol beside
+ * the one that is spoken (`pulsegate.v1.json, pulsegate.key.pulse_…`), not in the address, which is logged along the way.
+ */
+function keyOfPage({ headers }: IncomingMessage): string | undefined {
+  if (headers.authorization !== undefined) return headers.authorization;
+  const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
+  const key = offered.find((protocol) => protocol.startsWith(keySubprotocol));
+  return key === undefined ? undefined : `Bearer ${key.slice(keySubprotocol.length)}`;
 }
 
 function refusalHeaders(verdict: { readonly code: string; readonly retryAfterMs?: number }): Record<string, string> {
