@@ -14,7 +14,7 @@ const paramsBytesMax = 16_384;
 const json: z.ZodType<PlainJson> = z.json();
 
 export const Params = json
-  .refine((params) => Buffer.byteLength(JSON.stringify(params)) <= paramsBytesMax, {
+  .refine((params) => new TextEncoder().encode(JSON.stringify(params)).length <= paramsBytesMax, {
     error: `must be at most ${paramsBytesMax} bytes as JSON`,
   })
   .meta({ description: 'Handed to the device as it is', example: { seconds: 30 } });
