@@ -8,6 +8,7 @@ export type Route =
   /** With the episode that a webhook linked to. */
   | { readonly page: 'alerts'; readonly alert: string | null }
   | { readonly page: 'webhooks' }
+  | { readonly page: 'quarantine' }
   | { readonly page: 'unknown'; readonly hash: string };
 
 /** Reads `#/devices/fridge-01?range=6h`. */
@@ -19,7 +20,7 @@ export function parseRoute(hash: string): Route {
   const named = name === undefined || name === '' ? null : decoded(name);
   if (named === undefined) return { page: 'unknown', hash };
   if (page === 'alerts') return { page, alert: named };
-  if ((page === 'devices' || page === 'webhooks') && named === null) return { page };
+  if ((page === 'devices' || page === 'webhooks' || page === 'quarantine') && named === null) return { page };
   if (page !== 'devices' || named === null) return { page: 'unknown', hash };
   const range = new URLSearchParams(search).get('range');
   return { page: 'device', device: named, range: isRange(range) ? range : '5m' };

@@ -3,15 +3,18 @@ import { useEffect, useRef } from 'preact/hooks';
 import { AlertAnnouncement } from './parts/announcement.tsx';
 import { ConnectionBar, ConnectionState } from './parts/connection.tsx';
 import { Icon, type IconName } from './parts/icon.tsx';
-import { openAlerts } from './gateway.ts';
+import { openAlerts, signOut } from './gateway.ts';
 import { location } from './location.ts';
 import { AlertsPage } from './pages/alerts.tsx';
 import { DevicePage } from './pages/device.tsx';
 import { DevicesPage } from './pages/devices.tsx';
 import { OverviewPage } from './pages/overview.tsx';
 import { WebhooksPage } from './pages/webhooks.tsx';
+import { QuarantinePage } from './pages/quarantine.tsx';
+import { KeyPrompt } from './parts/key-prompt.tsx';
 import { EmptyNote } from './parts/note.tsx';
 import type { Route } from './route.ts';
+import { key, locked } from './session.ts';
 import { nextTheme, theme } from './theme.ts';
 
 const entries: readonly {
@@ -24,6 +27,7 @@ const entries: readonly {
   { page: 'devices', hash: '#/devices', text: 'Devices', icon: 'devices' },
   { page: 'alerts', hash: '#/alerts', text: 'Alerts', icon: 'alerts' },
   { page: 'webhooks', hash: '#/webhooks', text: 'Webhooks', icon: 'webhooks' },
+  { page: 'quarantine', hash: '#/quarantine', text: 'Quarantine', icon: 'quarantine' },
 ];
 
 /** What stays while pages change: brand, navigation, the state of the connection, the theme. */
@@ -31,7 +35,7 @@ export function Shell(): JSX.Element {
   const route = location.value;
   const main = useRef<HTMLElement>(null);
   const title = titleOf(route);
-  const open = openAlerts.open.value?.length ?? 0;
+  const open = locked.value === null ? (openAlerts.open.value?.length ?? 0) : 0;
   const place = route.page === 'device' ? `device ${route.device}` : route.page;
   const shownPlace = useRef(place);
 
@@ -60,7 +64,12 @@ export function Shell(): JSX.Element {
           <span class="brand-name">Pulsegate</span>
         </a>
         <div class="top-side">
-          <ConnectionState />
+          {locked.value === null && <ConnectionState />}
+          {key.value !== null && (
+            <button type="button" class="button" onClick={signOut}>
+              Sign out
+            </button>
+          )}
           <button
             type="button"
             class="icon-button"
@@ -93,8 +102,14 @@ export function Shell(): JSX.Element {
         ))}
       </nav>
       <main ref={main} id="page-main" tabIndex={-1}>
-        <ConnectionBar />
-        <Page route={route} />
+        {locked.value === null ? (
+          <>
+            <ConnectionBar />
+            <Page route={route} />
+          </>
+        ) : (
+          <KeyPrompt reason={locked.value} />
+        )}
       </main>
     </>
   );
@@ -112,6 +127,8 @@ function Page({ route }: { readonly route: Route }): JSX.Element {
       return <AlertsPage linked={route.alert} />;
     case 'webhooks':
       return <WebhooksPage />;
+    case 'quarantine':
+      return <QuarantinePage />;
     default:
       return (
         <EmptyNote title="There is no such page">

@@ -6,11 +6,14 @@ import type { List } from '../../contract/rest.ts';
 import type { Rule } from '../../contract/rule.ts';
 import { type Range, ranges } from '../chart-range.ts';
 import { DeviceFeed } from '../device-feed.ts';
+import { nameOf, tagTexts } from '../device-text.ts';
 import { latest, live, now, openAlerts, rest } from '../gateway.ts';
 import { compareMetrics } from '../key-metric.ts';
 import { replaceHash } from '../location.ts';
 import { AlertRow } from '../parts/alert-row.tsx';
 import { Ago } from '../parts/ago.tsx';
+import { DeviceCommands } from '../parts/device-commands.tsx';
+import { DeviceSettings } from '../parts/device-settings.tsx';
 import { DeviceState } from '../parts/device-state.tsx';
 import { LiveValue } from '../parts/live-value.tsx';
 import { MetricChart } from '../parts/metric-chart.tsx';
@@ -35,9 +38,9 @@ export function DevicePage({ device, range }: { readonly device: string; readonl
     const failed = detail.problem === null ? current : detail;
     if (failed.problem?.status === 404) {
       return (
-        <EmptyNote title={`${device} has not been seen`}>
+        <EmptyNote title={`There is no ${device}`}>
           <p>
-            Nothing under this id has sent a reading. <a href="#/devices">To the devices that have</a>
+            It was neither added nor heard of, or it was deleted. <a href="#/devices">To the devices that are known</a>
           </p>
         </EmptyNote>
       );
@@ -58,12 +61,23 @@ export function DevicePage({ device, range }: { readonly device: string; readonl
         <p class="crumb">
           <a href="#/devices">Devices</a>
         </p>
-        <h1>{device}</h1>
+        <h1>{nameOf(detail.value)}</h1>
+        {detail.value.name !== '' && <p class="quiet">{device}</p>}
         <p class="device-facts">
-          <DeviceState state={detail.value.state} />
+          <DeviceState device={detail.value} />
           <span>
             last seen <LastSeen known={detail.value.lastSeen} newest={newest} />
           </span>
+          {detail.value.profile !== null && (
+            <span>
+              <span class="quiet">Profile</span> {detail.value.profile}
+            </span>
+          )}
+          {tagTexts(detail.value.tags).map((tag) => (
+            <span key={tag} class="tag">
+              {tag}
+            </span>
+          ))}
           {Object.entries(detail.value.attributes).map(([name, value]) => (
             <span key={name}>
               <span class="quiet">{metricText(name)}</span> {valueText(value)}
@@ -85,7 +99,8 @@ export function DevicePage({ device, range }: { readonly device: string; readonl
         <header class="panel-head">
           <h2 id="now">Now</h2>
         </header>
-        <dl class="values">
+        {values.length === 0 && <p class="quiet">It has not sent a reading yet.</p>}
+        <dl class="values" hidden={values.length === 0}>
           {values.map(([metric]) => (
             <div key={metric}>
               <dt>{metricText(metric)}</dt>
@@ -97,39 +112,47 @@ export function DevicePage({ device, range }: { readonly device: string; readonl
           ))}
         </dl>
       </section>
-      <section aria-labelledby="history">
-        <header class="panel-head">
-          <h2 id="history">History</h2>
-          <div class="choice" role="group" aria-label="Range">
-            {ranges.map((one) => (
-              <button
-                key={one}
-                type="button"
-                aria-pressed={one === range}
-                onClick={() => replaceHash(deviceHash(device, one))}
-              >
-                {one}
-              </button>
+      {charts.length > 0 && (
+        <section aria-labelledby="history">
+          <header class="panel-head">
+            <h2 id="history">History</h2>
+            <div class="choice" role="group" aria-label="Range">
+              {ranges.map((one) => (
+                <button
+                  key={one}
+                  type="button"
+                  aria-pressed={one === range}
+                  onClick={() => replaceHash(deviceHash(device, one))}
+                >
+                  {one}
+                </button>
+              ))}
+            </div>
+          </header>
+          <div class="charts">
+            {ordered.map(([metric, { unit, value }]) => (
+              <MetricChart
+                key={metric}
+                device={device}
+                metric={metric}
+                unit={unit}
+                isBoolean={typeof value === 'boolean'}
+                range={range}
+                feed={feed.metric(metric)}
+                rules={rules.value}
+                firing={alerts.filter((alert) => alert.metric === metric).map((alert) => alert.rule.id)}
+                generation={generation}
+              />
             ))}
           </div>
-        </header>
-        <div class="charts">
-          {ordered.map(([metric, { unit, value }]) => (
-            <MetricChart
-              key={metric}
-              device={device}
-              metric={metric}
-              unit={unit}
-              isBoolean={typeof value === 'boolean'}
-              range={range}
-              feed={feed.metric(metric)}
-              rules={rules.value}
-              firing={alerts.filter((alert) => alert.metric === metric).map((alert) => alert.rule.id)}
-              generation={generation}
-            />
-          ))}
-        </div>
-      </section>
+        </section>
+      )}
+      <DeviceCommands device={device} />
+      <DeviceSettings
+        key={`${detail.value.name} ${detail.value.profile ?? ''} ${tagTexts(detail.value.tags).join()}`}
+        device={detail.value}
+        onChanged={detail.reload}
+      />
     </div>
   );
 }
@@ -145,8 +168,15 @@ function StaleAge({ device, metric }: { readonly device: string; readonly metric
   );
 }
 
-function LastSeen({ known, newest }: { readonly known: string; readonly newest: ReadonlySignal<number> }): JSX.Element {
-  return <Ago time={Math.max(Date.parse(known), newest.value)} />;
+function LastSeen({
+  known,
+  newest,
+}: {
+  readonly known: string | null;
+  readonly newest: ReadonlySignal<number>;
+}): JSX.Element {
+  const seen = Math.max(known === null ? 0 : Date.parse(known), newest.value);
+  return <Ago time={seen === 0 ? null : seen} />;
 }
 
 /** Subscribes to everything the device says while its page is open; a metric never seen before asks for the values again. */

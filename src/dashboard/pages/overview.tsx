@@ -14,7 +14,7 @@ import { FirstRun, ProblemNote, Skeleton } from '../parts/note.tsx';
 import { Sparkline } from '../parts/sparkline.tsx';
 import { Stat } from '../parts/stat.tsx';
 import { RateMeter } from '../rate-meter.ts';
-import { useResource } from '../resource.ts';
+import { type Resource, useResource } from '../resource.ts';
 import { useKeyMetrics } from '../use-key-metrics.ts';
 import { countText, percentText, rateText } from '../value-text.ts';
 
@@ -28,6 +28,9 @@ export function OverviewPage(): JSX.Element {
   const devices = fleet.value?.devices ?? [];
   size.current = devices.length;
   const open = openAlerts.open.value;
+  const metrics = useResource('metrics', (signal) => rest.text('metrics', signal), 2_000);
+  const refused = metrics.value === null ? 0 : (sumOf(metrics.value, 'pulsegate_quarantine_messages') ?? 0);
+  const waiting = devices.filter(({ approval }) => approval === 'pending').length;
 
   if (fleet.value === null) {
     if (fleet.problem !== null) return <ProblemNote problem={fleet.problem} reload={fleet.reload} />;
@@ -38,7 +41,7 @@ export function OverviewPage(): JSX.Element {
     <div class="page">
       <h1>Overview</h1>
       <section class="stats" aria-label="Live numbers">
-        <ReadingsRate />
+        <ReadingsRate metrics={metrics} />
         <DevicesOnline devices={devices} />
         <Stat
           name="Open alerts"
@@ -49,6 +52,20 @@ export function OverviewPage(): JSX.Element {
         />
         <WebhookSuccess />
       </section>
+      {(waiting > 0 || refused > 0) && (
+        <p class="attention">
+          {waiting > 0 && (
+            <a href="#/devices">
+              {countText(waiting)} {waiting === 1 ? 'device waits' : 'devices wait'} for approval
+            </a>
+          )}
+          {refused > 0 && (
+            <a href="#/quarantine" data-testid="quarantine-link">
+              {countText(refused)} refused {refused === 1 ? 'message' : 'messages'} in quarantine
+            </a>
+          )}
+        </p>
+      )}
       <section class="panel" aria-labelledby="newest-alerts">
         <header class="panel-head">
           <h2 id="newest-alerts">Newest alerts</h2>
@@ -67,10 +84,9 @@ export function OverviewPage(): JSX.Element {
   );
 }
 
-function ReadingsRate(): JSX.Element {
+function ReadingsRate({ metrics }: { readonly metrics: Resource<string> }): JSX.Element {
   const meter = useRef(new RateMeter(45));
   const [rates, setRates] = useState<readonly number[]>([]);
-  const metrics = useResource('metrics', (signal) => rest.text('metrics', signal), 2_000);
   useEffect(() => {
     const count = metrics.value === null ? null : sumOf(metrics.value, 'pulsegate_readings_total');
     if (count === null || metrics.loadedAt === null) return;

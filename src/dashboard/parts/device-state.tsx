@@ -1,5 +1,7 @@
 import type { JSX } from 'preact';
-import type { DeviceState as State } from '../../contract/device.ts';
+import type { Device } from '../../contract/device.ts';
+import { causeText } from '../device-text.ts';
+import { now, rest } from '../gateway.ts';
 import { Mark } from './mark.tsx';
 
 const marks = {
@@ -8,6 +10,22 @@ const marks = {
   unknown: { kind: 'unknown', text: 'Unknown' },
 } as const;
 
-export function DeviceState({ state }: { readonly state: State }): JSX.Element {
-  return <Mark {...marks[state]} />;
+/** Whether it is there, and why the gateway thinks so; whether it is let in comes before both. */
+export function DeviceState({
+  device,
+  isShort = false,
+}: {
+  readonly device: Device;
+  /** Without the cause. */
+  readonly isShort?: boolean;
+}): JSX.Element {
+  if (device.approval === 'blocked') return <Mark kind="off" text="Blocked" />;
+  if (device.approval === 'pending') return <Mark kind="waiting" text={isShort ? 'Waits' : 'Waits for approval'} />;
+  const cause = isShort ? '' : causeText(device, now.value + rest.clockAhead);
+  return (
+    <span class="device-state">
+      <Mark {...marks[device.state]} />
+      {cause !== '' && <span class="quiet table-note">{cause}</span>}
+    </span>
+  );
 }

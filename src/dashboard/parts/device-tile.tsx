@@ -1,5 +1,6 @@
 import type { JSX } from 'preact';
 import type { Device } from '../../contract/device.ts';
+import { nameOf } from '../device-text.ts';
 import { deviceHash } from '../route.ts';
 import { metricText } from '../unit-text.ts';
 import { Ago } from './ago.tsx';
@@ -25,7 +26,9 @@ export function DeviceTile({
         data-testid="device-tile"
         data-device={device.id}
       >
-        <span class="tile-name">{device.id}</span>
+        <span class="tile-name" title={device.id}>
+          {nameOf(device)}
+        </span>
         <span class="tile-value">
           {metric === null ? <span class="quiet">no values</span> : <LiveValue device={device.id} metric={metric} />}
         </span>
@@ -34,7 +37,7 @@ export function DeviceTile({
           {alerts > 0 ? (
             <Mark kind="critical" text={alerts === 1 ? '1 alert' : `${alerts} alerts`} />
           ) : (
-            <DeviceState state={device.state} />
+            <DeviceState device={device} isShort />
           )}
           {device.state !== 'online' && <Ago time={device.lastSeen} />}
         </span>

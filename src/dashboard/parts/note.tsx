@@ -1,4 +1,6 @@
 import type { ComponentChildren, JSX } from 'preact';
+import { broker } from '../broker.ts';
+import { publishLine } from '../broker-address.ts';
 import type { ProblemError } from '../rest-client.ts';
 
 /** A request that failed, in the gateway's own words, and what to do. */
@@ -13,7 +15,6 @@ export function ProblemNote({
     <section class="note note-problem" role="alert">
       <h2>{problem.title}</h2>
       {problem.detail !== '' && <p>{problem.detail}</p>}
-      {problem.status === 401 && <p>This gateway has keys. Open it from the machine it runs on, or ask for access.</p>}
       <button type="button" class="button" onClick={reload}>
         Try again
       </button>
@@ -50,7 +51,7 @@ export function FirstRun(): JSX.Element {
       <p>No device has spoken to this gateway yet. In another terminal, start sixteen simulated ones:</p>
       <pre tabIndex={0}>npm run simulate</pre>
       <p>or send one reading of your own:</p>
-      <pre tabIndex={0}>mosquitto_pub -h 127.0.0.1 -q 1 -t devices/room-1/telemetry -m '{'{"temperature":21.4}'}'</pre>
+      <pre tabIndex={0}>{publishLine(broker.value, { device: 'room-1', token: null })}</pre>
       <p class="quiet">This page notices by itself.</p>
     </section>
   );
