@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
-import type { Message, Receipt } from '../../domain/message.ts';
 import type { Gatekeeper } from '../gatekeeper.ts';
+import type { MessageSink } from '../message-sink.ts';
 import type { RedeliveryBook } from '../redelivery.ts';
 import type { ConnectRefusal } from './admission.ts';
 import type { RateLimits } from './device-rate.ts';
@@ -12,17 +12,11 @@ import type { PresenceListener } from './presence.ts';
 import type { Provision } from './provision-desk.ts';
 import type { SubscriptionLimits } from './subscriptions.ts';
 
-/** Where messages go. */
-export interface MessageSink {
-  /** Settles the receipt once the message is on disk (QoS 1, 2) or has its place in the window (QoS 0). */
-  receive(message: Message, receipt: Receipt): void;
-  /** A message arrived again that is settled, or being settled. */
-  redelivered(): void;
-}
-
 export interface BrokerSink extends MessageSink {
   /** A message came that is acknowledged and dropped, because its sender may not send it; `code` is of the registry. */
   refused(code: 'device_forbidden' | 'topic_invalid'): void;
+  /** A QoS 0 message came that is dropped, because its device is above its rate. */
+  shed(): void;
 }
 
 /** The options of `mqtt` and `device` in the configuration, under their names there. */

@@ -33,7 +33,7 @@ import { Subscriptions } from './subscriptions.ts';
 import { ownerOfDevice, Visitor } from './visitor.ts';
 import { WebSocketListener } from './web-socket-listener.ts';
 
-export type { BrokerCounts, BrokerOptions, BrokerParts, BrokerSink, MessageSink } from './broker-parts.ts';
+export type { BrokerCounts, BrokerOptions, BrokerParts, BrokerSink } from './broker-parts.ts';
 
 const stopGraceMs = 2_000;
 const watchMs = 1_000;

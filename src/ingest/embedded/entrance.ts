@@ -139,13 +139,16 @@ export class Entrance {
   }
 
   #judge(visitor: Visitor, { topic, payload, qos }: Publish): Verdict {
-    const { gatekeeper, rate, topicLevelsMax } = this.#parts;
+    const { gatekeeper, rate, sink, topicLevelsMax } = this.#parts;
     const { principal, bucket, connection } = visitor;
     if (!principal || !gatekeeper.mayPublish(principal, topic) || isReservedTopic(topic)) {
       return this.#refuse(visitor, topic, 'device_forbidden');
     }
     if (countLevels(topic) > topicLevelsMax) return this.#refuse(visitor, topic, 'topic_invalid');
-    if (bucket && !rate.take(bucket, { qos, bytes: payload.length }, connection)) return 'dropped';
+    if (bucket && !rate.take(bucket, { qos, bytes: payload.length }, connection)) {
+      sink.shed();
+      return 'dropped';
+    }
     if (principal.kind === 'provisioning') return 'provisioning';
     return personalPrefixes.some((prefix) => topic.startsWith(prefix)) ? 'kept' : 'relayed';
   }

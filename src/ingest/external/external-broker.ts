@@ -3,7 +3,7 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { Message } from '../../domain/message.ts';
 import type { OutgoingMessage } from '../../domain/outgoing-message.ts';
-import type { MessageSink } from '../embedded/broker.ts';
+import type { MessageSink } from '../message-sink.ts';
 import type { RedeliveryBook } from '../redelivery.ts';
 import { Connection, notYet } from './connection.ts';
 import type { Endpoint } from './endpoint.ts';

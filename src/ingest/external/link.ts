@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 import type { Message, Receipt } from '../../domain/message.ts';
 import { anySender } from '../../domain/principal.ts';
-import type { MessageSink } from '../embedded/broker.ts';
+import type { MessageSink } from '../message-sink.ts';
 import { fingerprint } from '../fingerprint.ts';
 import type { RedeliveryBook } from '../redelivery.ts';
 import {

@@ -57,10 +57,16 @@ export interface StoredSubscription {
   readonly subscriptionIdentifier?: number | undefined;
 }
 
-/** A copy of its own: what came from a socket is a piece of a chunk, which would be kept whole for as long. */
+/**
+ * A copy of its own: what came from a socket is a piece of a chunk, which would be kept whole for as long. So would be
+ * the pool that `Buffer.from` takes its copies from, which is many times a small message.
+ */
 export function ownPayload(payload: Buffer | string | undefined): Buffer | string {
   if (payload === undefined) return Buffer.alloc(0);
-  return typeof payload === 'string' ? payload : Buffer.from(payload);
+  if (typeof payload === 'string') return payload;
+  const own = Buffer.allocUnsafeSlow(payload.length);
+  own.set(payload);
+  return own;
 }
 
 /** What a message costs in memory, roughly: its text, its payload and the objects around them. */
