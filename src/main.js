@@ -18,7 +18,7 @@ if (major > 24 || (major === 24 && minor >= 15)) {
   await runCommandLine(process.argv.slice(2));
 } else {
   console.error(
-    `Pulsegate needs Node 24.15 or newer and this is ${process.version}; in a clone "npm start", "npm run demo" and "npm test" bring their own.`,
+    `Pulsegate needs Node 24.15 or newer and this is ${process.version}; in a clone "npm run pulsegate -- …" and the other scripts bring their own.`,
   );
   process.exitCode = 1;
 }
