@@ -23,6 +23,10 @@ export interface ConnectionOptions {
   readonly connections: number;
   readonly username?: string;
   readonly password?: string;
+  /** Path of a file with the token of each device. */
+  readonly tokens?: string;
+  /** A provisioning key: devices without a token ask for one. */
+  readonly provision?: string;
   readonly inFlight: number;
   readonly json?: boolean;
 }
@@ -60,6 +64,9 @@ function parseStart(text: string): number {
   return time.ms;
 }
 
+/** Options for connections that are all alike, which they are not where each device has its token. */
+const shared = ['password', 'token', 'username', 'connections'];
+
 /** Adds what both commands share, after their own options. */
 function withConnectionOptions(command: Command): Command {
   return command
@@ -69,6 +76,20 @@ function withConnectionOptions(command: Command): Command {
     .addOption(new Option('--password <token>', 'token for every connection').env('PULSEGATE_SIMULATOR_PASSWORD'))
     .addOption(new Option('--token <token>', 'the same as --password').conflicts('password'))
     .option('--username <name>', 'user name for every connection (default: the device id)')
+    .addOption(
+      new Option(
+        '--tokens <file>',
+        'CSV of device,token: each device has a connection of its own, with its token',
+      ).conflicts(shared),
+    )
+    .addOption(
+      new Option(
+        '--provision <key>',
+        'devices without a token ask for one with this provisioning key; it is kept in --tokens <file> if given',
+      )
+        .env('PULSEGATE_SIMULATOR_PROVISION')
+        .conflicts(shared),
+    )
     .addOption(
       new Option('--connections <n>', 'share this many connections')
         .argParser(wholeNumber(1, 20_000))
@@ -80,7 +101,7 @@ function withConnectionOptions(command: Command): Command {
 
 const notes = `
 Progress goes to stderr; the final tally is one JSON line on stdout.
-Exit codes: 0 everything sent was acknowledged, 1 not everything was, 2 bad arguments or an unreadable recording.`;
+Exit codes: 0 everything sent was acknowledged, 1 not everything was, 2 bad arguments, an unreadable\nrecording, or no token for a device.`;
 
 /** What the two commands do with their options. */
 export interface Actions {
@@ -122,6 +143,7 @@ export function commandLine(actions: Actions): Command {
 Examples:
   simulate                                      sixteen devices, one message a second each
   simulate --drama --duration 5m                alerts within a minute
+  simulate --provision pulseprov_… --tokens tokens.csv   devices that get their tokens themselves, and keep them
   simulate -n 1000 --connections 50             a thousand devices on fifty connections
   simulate --speed 3600 --seed 7                a day of readings in 24 seconds of physics
   simulate replay recording.csv --speed max     a recording, as fast as it is acknowledged`,

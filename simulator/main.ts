@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { CommanderError } from 'commander';
 import { commandLine, type ConnectionOptions, type FleetOptions, type ReplayOptions } from './command-line.ts';
+import { CredentialError } from './credential-error.ts';
+import { tokensOf } from './credentials.ts';
 import { createFleet } from './fleet.ts';
 import { FleetRun } from './fleet-run.ts';
 import { GatewayNotice } from './gateway-notice.ts';
@@ -78,16 +80,8 @@ async function run(
   const startedMs = performance.now();
   const tally = new Tally(options.qos);
   const status = new StatusLine(process.stderr, tally, { json: options.json === true, goal });
-  const publisher = new Publisher({
-    url: options.url,
-    senders,
-    connections: options.connections,
-    username: options.username,
-    password: options.password,
-    inFlightMax: options.inFlight,
-    tally,
-    notice: new GatewayNotice(options.url, (sentence) => status.note(sentence)),
-  });
+  const say = (sentence: string): void => status.note(sentence);
+  const notice = new GatewayNotice(options.url, say);
   const ended = new AbortController();
   const end = (): void => {
     if (ended.signal.aborted) process.exit(exitInterrupted);
@@ -98,7 +92,20 @@ async function run(
   process.stderr.on('error', () => ended.abort());
   process.stdout.on('error', () => ended.abort());
 
-  publisher.start();
+  const devices = senders.map(({ id }) => id);
+  const tokens = await tokensOf({ options, devices, notice, say, signal: ended.signal });
+  const publisher = new Publisher({
+    url: options.url,
+    senders,
+    connections: options.connections,
+    username: options.username,
+    password: options.password,
+    tokens,
+    inFlightMax: options.inFlight,
+    tally,
+    notice,
+  });
+  if (!ended.signal.aborted) publisher.start();
   status.start();
   const outcome = await work({ publisher, tally, ended });
   await publisher.stop(graceMs);
@@ -175,7 +182,7 @@ async function main(): Promise<number> {
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitBadArguments;
-    if (!(error instanceof RecordingError)) throw error;
+    if (!(error instanceof RecordingError || error instanceof CredentialError)) throw error;
     process.stderr.write(`error: ${error.message}\n`);
     return exitBadArguments;
   }

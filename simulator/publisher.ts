@@ -20,6 +20,8 @@ export interface PublisherPlan {
   readonly connections: number;
   readonly username: string | undefined;
   readonly password: string | undefined;
+  /** By device, in place of the one password; every device has its own connection then. */
+  readonly tokens: ReadonlyMap<string, string> | null;
   readonly inFlightMax: number;
   readonly tally: Tally;
   readonly notice: GatewayNotice;
@@ -40,7 +42,8 @@ export class Publisher {
   #onSettled: () => void = () => {};
 
   constructor(plan: PublisherPlan) {
-    const count = Math.max(1, Math.min(plan.connections, plan.senders.length));
+    const wanted = plan.tokens === null ? plan.connections : plan.senders.length;
+    const count = Math.max(1, Math.min(wanted, plan.senders.length));
     const isShared = count < plan.senders.length;
     const groups: Sender[][] = Array.from({ length: count }, () => []);
     for (const [at, sender] of plan.senders.entries()) groups[at % count]?.push(sender);
@@ -51,7 +54,7 @@ export class Publisher {
         url: plan.url,
         clientId: id,
         username: plan.username ?? id,
-        password: plan.password,
+        password: plan.tokens?.get(id) ?? plan.password,
         will: isShared ? undefined : { topic: statusTopic(id), payload: 'offline' },
         inFlightMax: plan.inFlightMax,
         waitingMax: senders.length,
