@@ -115,6 +115,12 @@ export class Intake {
     this.#parts.ledger.messages.redelivered++;
   }
 
+  /** A QoS 0 message that a broker dropped, because its device is above its rate. */
+  shed(): void {
+    this.#parts.ledger.messages.received++;
+    this.#parts.ledger.messages.shed++;
+  }
+
   /** A message that a broker acknowledged and dropped, because its sender may not send it. */
   refused(code: ErrorCode): void {
     this.#parts.ledger.messages.received++;

@@ -54,6 +54,8 @@ class Sink implements BrokerSink {
     this.#change();
   }
 
+  shed(): void {}
+
   refused(code: string): void {
     this.refusals.push(code);
     this.#change();

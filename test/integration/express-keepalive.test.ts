@@ -54,6 +54,7 @@ describe('a client', () => {
       },
       redelivered: () => {},
       refused: () => {},
+      shed: () => {},
     };
     broker = new EmbeddedBroker(
       {

@@ -35,6 +35,8 @@ export class TestSink implements BrokerSink {
     this.#change();
   }
 
+  shed(): void {}
+
   refused(code: string): void {
     this.refusals.push(code);
     this.#change();

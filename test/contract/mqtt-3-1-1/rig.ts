@@ -46,6 +46,7 @@ class Sink implements BrokerSink {
   redelivered(): void {}
 
   refused(): void {}
+  shed(): void {}
 
   get payloads(): readonly string[] {
     return this.messages.map(({ payload }) => Buffer.from(payload).toString());
