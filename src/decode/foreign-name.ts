@@ -1,3 +1,5 @@
+import { ownText } from '../base/own-text.ts';
+
 /*
  * Names of foreign devices and metrics hold what ours do not: a blank, a slash, a percent sign. Two that differ in
  * nothing else become one. What comes out may still be too long; whoever takes it asks `isDeviceId` and `isMetricName`.
@@ -11,5 +13,5 @@ export function foreignMetric(name: string): string {
 
 /** As a device: what a device id does not have becomes `-`. */
 export function foreignDevice(name: string): string {
-  return name.replaceAll(/[^A-Za-z0-9._:-]/g, '-');
+  return ownText(name.replaceAll(/[^A-Za-z0-9._:-]/g, '-'));
 }

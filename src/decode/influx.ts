@@ -1,4 +1,5 @@
 import { type Fault, RejectedError } from '../base/errors.ts';
+import { ownText } from '../base/own-text.ts';
 import { deviceIdRule, isDeviceId, isMetricName, metricNameRule } from '../domain/series.ts';
 import { type Decoded, type DeviceMessage, deviceMessage, nothingDecoded } from './decoded.ts';
 import { foreignMetric } from './foreign-name.ts';
@@ -103,7 +104,7 @@ function addPoint(point: LinePoint, options: InfluxOptions, devices: Map<string,
   const { time, isTruncated } = timeOf(point, options.precision);
   const metrics = point.fields.map(({ key, pointer }) => metricOf(prefix, key, pointer));
   const gathered = devices.get(device) ?? { readings: [], timePointers: [], valuePointers: [], truncated: 0 };
-  devices.set(device, gathered);
+  if (gathered.readings.length === 0) devices.set(ownText(device), gathered);
   for (const [index, { value, pointer }] of point.fields.entries()) {
     gathered.readings.push({ metric: metrics[index], time, value });
     gathered.timePointers.push(point.timestampPointer);

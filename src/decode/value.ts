@@ -1,4 +1,5 @@
 import { RejectedError } from '../base/errors.ts';
+import { ownText } from '../base/own-text.ts';
 import { textBytesMax, type Value } from '../domain/reading.ts';
 
 /** A JSON value as a reading. Throws `value_not_finite`, `value_too_long` and `value_invalid`. */
@@ -14,7 +15,8 @@ export function decodeValue(value: unknown, pointer: string): Value {
       if (!value.isWellFormed()) {
         throw new RejectedError('value_invalid', 'the text holds half a character (a lone surrogate)', { pointer });
       }
-      if (Buffer.byteLength(value) <= textBytesMax) return value;
+      // It may be a piece of a payload, and stays as the latest value.
+      if (Buffer.byteLength(value) <= textBytesMax) return ownText(value);
       throw new RejectedError('value_too_long', `a text reading holds at most ${textBytesMax} bytes of UTF-8`, {
         pointer,
       });

@@ -1,4 +1,5 @@
 import { InvariantError, RejectedError } from '../base/errors.ts';
+import { ownText } from '../base/own-text.ts';
 import type { Series, SeriesDirectory } from '../domain/series.ts';
 
 export interface SeriesLimits {
@@ -78,7 +79,7 @@ export class SeriesRegistry implements SeriesDirectory {
       );
     }
     const id = this.#series.length;
-    this.#put({ id, device, metric });
+    this.#put({ id, device: ownText(device), metric: ownText(metric) });
     return id;
   }
 
