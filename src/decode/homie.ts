@@ -29,7 +29,10 @@ const states: ReadonlyMap<string, DeviceStatus | null> = new Map([
   ['lost', 'offline'],
 ]);
 
-/** Most devices whose description is remembered, and most properties of all of them; the oldest goes first. */
+/**
+ * Most devices whose description is remembered, and most properties of all of them, long texts counting as several; the
+ * oldest goes first.
+ */
 const limits = { devicesMax: 20_000, propertiesMax: 500_000 };
 
 type HomieTopic =
@@ -127,7 +130,7 @@ export class Homie implements Dialect {
   #describe(device: string, description: HomieDescription): void {
     this.#forget(device);
     this.#descriptions.set(device, description);
-    this.#properties += description.properties.size;
+    this.#properties += weightOf(description);
     for (const oldest of this.#descriptions.keys()) {
       const isWithin =
         this.#descriptions.size <= this.#limits.devicesMax && this.#properties <= this.#limits.propertiesMax;
@@ -137,9 +140,17 @@ export class Homie implements Dialect {
   }
 
   #forget(device: string): void {
-    this.#properties -= this.#descriptions.get(device)?.properties.size ?? 0;
+    const known = this.#descriptions.get(device);
+    this.#properties -= known ? weightOf(known) : 0;
     this.#descriptions.delete(device);
   }
+}
+
+/** Its properties, and one more for every 256 characters of what it says of them and of itself. */
+function weightOf({ name, type, properties }: HomieDescription): number {
+  let length = (name?.length ?? 0) + (type?.length ?? 0);
+  for (const { format } of properties.values()) length += format.length;
+  return properties.size + (length >> 8);
 }
 
 /** Throws `topic_invalid`, `device_invalid` and `metric_invalid`. */

@@ -31,7 +31,7 @@ export class SparkplugSession {
     this.#seq = seq;
   }
 
-  /** How many metrics are defined. */
+  /** How much is remembered: owners and metrics, each by the length of its name (see `weightOf`). */
   get size(): number {
     return this.#size;
   }
@@ -49,7 +49,7 @@ export class SparkplugSession {
     this.#byOwner.set(owner, new Map(definitions.map((definition) => [definition.name, definition])));
     for (const definition of definitions)
       if (definition.alias !== null) this.#byAlias.set(definition.alias, definition);
-    this.#size += definitions.length;
+    this.#size += 1 + totalOf(definitions);
     if (owner !== null) this.owners.add(owner);
   }
 
@@ -60,7 +60,7 @@ export class SparkplugSession {
     for (const { alias } of known.values()) {
       if (alias !== null && this.#byAlias.get(alias)?.owner === owner) this.#byAlias.delete(alias);
     }
-    this.#size -= known.size;
+    this.#size -= 1 + totalOf(known.values());
     if (owner !== null) this.owners.delete(owner);
   }
 
@@ -78,6 +78,17 @@ export class SparkplugSession {
     if (exact) return exact;
     return [...(definitions?.values() ?? [])].find(({ use }) => use.kind === 'reading' && use.name === name) ?? null;
   }
+}
+
+/** One, and one more for every 256 characters of its name, which a stranger may make as long as a packet. */
+function weightOf({ name }: MetricDefinition): number {
+  return 1 + (name.length >> 8);
+}
+
+function totalOf(definitions: Iterable<MetricDefinition>): number {
+  let total = 0;
+  for (const definition of definitions) total += weightOf(definition);
+  return total;
 }
 
 /** What a metric that carries its name and type says of itself; null for one that does not. */

@@ -21,11 +21,14 @@ export type SparkplugTopic =
       readonly device: string;
     };
 
+/** A group that is longer is nobody's: it would be remembered with every edge node. */
+const groupLengthMax = 256;
+
 /** Throws `topic_invalid`. */
 export function parseSparkplugTopic(topic: string): SparkplugTopic {
   const [, group = '', type, edge = '', device, ...rest] = topic.split('/');
   if (group === 'STATE' && type !== undefined && type !== '' && edge === '') return { type: 'STATE', host: type };
-  if (group !== '' && edge !== '' && rest.length === 0) {
+  if (group !== '' && group.length <= groupLengthMax && edge !== '' && rest.length === 0) {
     switch (type) {
       case 'NBIRTH':
       case 'NDEATH':

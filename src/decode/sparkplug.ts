@@ -29,7 +29,10 @@ import { decodeText } from './text.ts';
 /** A node is asked for its birth at most this often, ms. */
 const askEveryMs = 5_000;
 
-/** Most edge nodes that are remembered, and most metrics of all of them; the one longest unborn goes first. */
+/**
+ * Most edge nodes that are remembered, and most metrics and devices of all of them, a long name counting as several; the
+ * one longest unborn goes first.
+ */
 const limits = { nodesMax: 20_000, metricsMax: 500_000 };
 
 type NodeTopic = Exclude<SparkplugTopic, { type: 'STATE' }>;
@@ -257,7 +260,9 @@ export class Sparkplug implements Dialect {
   #bound(): void {
     for (const [key, node] of this.#nodes) {
       const isWithin = this.#nodes.size <= this.#limits.nodesMax && this.#metrics <= this.#limits.metricsMax;
-      if (isWithin || this.#nodes.size === 1) return;
+      // A birth is no longer than a packet, so a node without devices may be alone above the bound.
+      const isAlone = this.#nodes.size === 1 && (node.session?.owners.size ?? 0) === 0;
+      if (isWithin || isAlone) return;
       this.#end(node);
       this.#nodes.delete(key);
     }

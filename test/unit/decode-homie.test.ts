@@ -87,6 +87,13 @@ describe('a description', () => {
     ]);
   });
 
+  it('is forgotten to make room for long texts, too', () => {
+    homie = new Homie({ propertiesMax: 10 });
+    send('a/$description', description({ p: { datatype: 'string' } }));
+    send('b/$description', description({ p: { datatype: 'enum', format: 'x,'.repeat(1_280) } }));
+    expect(send('a/n/p', '1')).toEqual(['a/n.p 1']);
+  });
+
   it('gives units as UCUM codes, and none that is not one', () => {
     const named = [
       '°C',

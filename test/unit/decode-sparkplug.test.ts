@@ -153,6 +153,24 @@ describe('a node that nobody knows', () => {
     const one = metric({ name: 'm8', value: { kind: 'int', value: 1 } });
     expect(send('g/NDATA/big', [one], 1)).toMatchObject({ devices: [{ device: 'big' }] });
   });
+
+  it('makes room for long names as for many', () => {
+    host = new Sparkplug({ host: null, metricsMax: 12 });
+    send('g/NBIRTH/a', born, 0);
+    send('g/NBIRTH/b', [metric({ name: 'm'.repeat(256 * 12), datatype: datatype.int8 })], 0);
+    expect(send('g/NDATA/a', [float(1)], 1)).toBe('payload_invalid');
+  });
+
+  it('is forgotten when it alone has too many devices, though they have no metrics', () => {
+    host = new Sparkplug({ host: null, metricsMax: 20 });
+    send('g/NBIRTH/a', born, 0);
+    for (let index = 0; index < 30; index++) send(`g/DBIRTH/a/d${index}`, [], (index + 1) % 256);
+    expect(send('g/NDATA/a', [float(1)], 31)).toBe('payload_invalid');
+  });
+
+  it('has no group of kilobytes', () => {
+    expect(send(`${'g'.repeat(300)}/NBIRTH/a`, born, 0)).toBe('topic_invalid');
+  });
 });
 
 describe('a message tried again', () => {
