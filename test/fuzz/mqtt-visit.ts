@@ -13,8 +13,9 @@ import { inputOf } from './target.ts';
 
 const messages = everyMessage();
 const qosLevels = [0, 1, 2] as const;
-/** Few, so that they meet: sessions are taken over, resumed and given back. */
-const clientIds = ['', ...Array.from({ length: 40 }, (_, index) => `c${index}`)];
+/** Some meet, and come and go too often; more are resumed now and then; some have no name. */
+const fewIds = ['', ...Array.from({ length: 10 }, (_, index) => `few-${index}`)];
+const manyIds = 2_000;
 
 /**
  * What one client says from its CONNECT on: right for the most part, and in a third of all visits changed anywhere. It
@@ -25,10 +26,10 @@ export function mqttVisit(mutator: Mutator): { readonly bytes: Buffer; readonly 
   const count = 1 + mutator.below(30);
   for (let index = 0; index < count; index++) {
     const packet = next(mutator);
-    packets.push(mutator.once(12) ? mutator.mutated([packet]) : packet);
+    packets.push(mutator.once(40) ? mutator.mutated([packet]) : packet);
   }
   if (mutator.once(6)) packets.push(disconnectPacket);
-  const bytes = mutator.once(3) ? mutator.mutated([Buffer.concat(packets)]) : Buffer.concat(packets);
+  const bytes = mutator.once(4) ? mutator.mutated([Buffer.concat(packets)]) : Buffer.concat(packets);
   return { bytes: Buffer.concat([bytes, Buffer.alloc(lacking(bytes)), pingPacket]), packets: packets.length };
 }
 
@@ -40,7 +41,7 @@ function lacking(bytes: Buffer): number {
     let place = 0;
     do {
       if (place === 4) return 0;
-      if (++at === bytes.length) return 1;
+      if (++at === bytes.length) return 1 + lacking(Buffer.concat([bytes, Buffer.alloc(1)]));
       length += (bytes[at] & 0x7f) * 128 ** place++;
     } while (bytes[at] >= 0x80);
     at += 1 + length;
@@ -49,21 +50,22 @@ function lacking(bytes: Buffer): number {
 }
 
 function connect(mutator: Mutator): Buffer {
-  const level = mutator.once(20) ? mutator.pick([3, 5, 4 | 0x80]) : 4;
+  const level = mutator.once(20) ? mutator.pick([3, 5, 0x84]) : 4;
   const will = {
     topic: mutator.pick(messages).topic,
     payload: 'offline',
     qos: mutator.pick(qosLevels),
     retain: mutator.once(2),
   };
-  const packet = connectPacket(mutator.pick(clientIds), {
-    clean: mutator.once(2),
+  const clientId = mutator.once(10) ? mutator.pick(fewIds) : `many-${mutator.below(manyIds)}`;
+  const packet = connectPacket(clientId, {
+    clean: !mutator.once(4),
     level,
     keepalive: mutator.below(65_536),
     ...(mutator.once(3) ? { will } : {}),
     ...(mutator.once(3) ? { username: 'd1', password: 'dev_00000000000000000000' } : {}),
   });
-  return mutator.once(10) ? mutator.mutated([packet]) : packet;
+  return mutator.once(20) ? mutator.mutated([packet]) : packet;
 }
 
 function next(mutator: Mutator): Buffer {

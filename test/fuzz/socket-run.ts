@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocket } from 'ws';
+import { messageOf } from '../../src/base/errors.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { InboundPackets } from '../../src/ingest/external/inbound-packets.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
@@ -28,17 +29,22 @@ const packetBytesMax = 1_048_576;
 /** However busy the machine: a client that is owed an answer has one by then. */
 const patienceMs = 30_000;
 
+/** Little room for garbage, so that what memory grows by is kept. MB. */
+const heapOptions = '--max-semi-space-size=8 --max-old-space-size=160';
+
 /**
  * Nothing that may fill up for good is so large that it would still be filling at the end: what memory grows by then is
  * a leak. Wrong credentials bar nobody, and nobody is slowed.
  */
 const settings = {
+  NODE_OPTIONS: heapOptions,
   PULSEGATE_DEVICE_MESSAGES_PER_SECOND: '0',
   PULSEGATE_DEVICE_BYTES_PER_SECOND: '0',
   PULSEGATE_DEVICE_AUTO_CREATE_MAX: '500',
   PULSEGATE_STORAGE_SERIES_MAX: '2000',
   PULSEGATE_QUARANTINE_MAX_BYTES: '2mb',
   PULSEGATE_MQTT_RETAINED_MAX: '500',
+  PULSEGATE_MQTT_SESSIONS_MAX: '500',
   PULSEGATE_MQTT_SESSION_BYTES_MAX: '2mb',
   PULSEGATE_MQTT_QUEUE_MESSAGES_MAX: '100',
   PULSEGATE_ACCESS_FAILURES_PER_MINUTE: '0',
@@ -68,8 +74,9 @@ export async function fuzzSocket({
     const run = new SocketFuzz(gateway, seed);
     return await Promise.race([run.run(packets), gateway.crashed]);
   } catch (error) {
-    await gateway.terminate();
-    return { summary: `socket: broken, seed ${seed}`, faults: [error instanceof Error ? (error.stack ?? '') : ''] };
+    const { stderr } = await gateway.terminate();
+    const said = stderr.split('\n').slice(-20);
+    return { summary: `socket: broken, seed ${seed}`, faults: [messageOf(error), ...said] };
   } finally {
     folder.remove();
   }
@@ -152,7 +159,7 @@ class SocketFuzz {
   /** The next good message is acknowledged and stored: of a device that was there all the time, and of a new one. */
   async #expectServed(healthy: WireClient): Promise<void> {
     const { mqttPort, httpPort } = this.#gateway;
-    const newcomer = await WireClient.open(mqttPort, 'newcomer');
+    const newcomer = await WireClient.open(mqttPort, `newcomer-${this.#serial}`);
     for (const [device, client] of [
       ['healthy', healthy],
       ['newcomer', newcomer],
