@@ -58,6 +58,7 @@ export interface BatchOptions {
 /** Room in the window for what a message weighs beside its bytes: objects, columns, the alert overlay. */
 const overheadBytes = 256;
 
+const none: readonly never[] = [];
 const anyDevice: DeviceBook = { terms: () => openTerms };
 const nativeOnly: MessageDialects = {
   claims: () => false,
@@ -100,7 +101,7 @@ export class Intake {
       receipt();
       return;
     }
-    if (message.qos === 0 && !window.open) {
+    if (message.qos === 0 && window.overflowing) {
       ledger.messages.shed++;
       receipt();
       return;
@@ -223,18 +224,21 @@ export class Intake {
       this.#account(outcome, readings.length, bytes);
       this.#answer(outcome, read, message.qos > 0 ? receipt : null);
     };
-    const parts = {
+    // Field by field and once: at a high rate most of what the collector has to do is what messages leave behind.
+    this.#admit({
       readings,
       facts,
+      settled: message.identity,
+      quarantine,
+      attempt: null,
+      rules: null,
+      removedWebhooks: none,
       changes,
       receivedAt,
       bytes,
-      quarantine,
-      settled: message.identity,
       message,
       settle,
-    };
-    this.#admit(parts);
+    });
     if (message.qos === 0) receipt();
   }
 
@@ -265,15 +269,15 @@ export class Intake {
       this.#account(outcome, count, parts.bytes);
       settle(outcome);
     };
-    this.#admit({ ...parts, settle: accountAndSettle });
+    this.#admit(entry({ ...parts, settle: accountAndSettle }));
   }
 
   /** Into the window and on. */
-  #admit(parts: Parameters<typeof entry>[0] & { readonly bytes: number }): void {
+  #admit(entered: Entry): void {
     const { ledger, window, submit } = this.#parts;
-    ledger.readings.decoded += parts.readings?.length ?? 0;
-    window.enter(parts.bytes);
-    submit(entry(parts));
+    ledger.readings.decoded += entered.readings.length;
+    window.enter(entered.bytes);
+    submit(entered);
   }
 
   #account(outcome: Outcome, count: number, bytes: number): void {

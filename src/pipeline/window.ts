@@ -33,6 +33,16 @@ export class Window {
     return this.#bytes;
   }
 
+  /**
+   * Whether QoS 0 is shed. What sockets had read before they were told to stop still finds a place, up to an eighth more
+   * than the window holds; where senders are not stopped that way, this is where it ends.
+   */
+  get overflowing(): boolean {
+    const { messagesMax, bytesMax } = this.#limits;
+    if (this.#open) return false;
+    return this.#messages >= messagesMax + (messagesMax >> 3) || this.#bytes >= bytesMax + (bytesMax >> 3);
+  }
+
   /** Called with `false` when the window fills up, with `true` when there is room again. */
   onChange(listener: (open: boolean) => void): void {
     this.#listeners.push(listener);

@@ -142,6 +142,17 @@ describe('a message', () => {
     ]);
   });
 
+  it('with QoS 0 that was read before the sockets stopped is kept, an eighth more than the window holds', async () => {
+    fresh({ messagesMax: 16 });
+    rig.store.hold();
+    for (let number = 0; number < 20; number++) rig.publish(`m${number}`, 'devices/a/telemetry/x', '1', 0);
+    expect([rig.window.open, rig.ledger.messages.shed]).toEqual([false, 2]);
+    await settle();
+    rig.store.release();
+    await settle();
+    expect([rig.window.open, rig.ledger.messages.accepted]).toEqual([true, 18]);
+  });
+
   it('that had been settled is counted and nothing else', () => {
     rig.intake.redelivered();
     expect([rig.ledger.messages.received, rig.ledger.messages.redelivered, rig.store.attempts]).toEqual([1, 1, 0]);
