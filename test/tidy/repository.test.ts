@@ -70,6 +70,19 @@ describe('the packages', () => {
   });
 });
 
+/** The names of all options of a schema, section by section. */
+function wanted(schema: z.ZodObject): unknown {
+  return Object.entries<unknown>(schema.shape).map(([name, below]) =>
+    below instanceof z.ZodObject ? [name, wanted(below)] : name,
+  );
+}
+
+/** The same of a YAML mapping. */
+function written(node: unknown): unknown {
+  if (!isMap(node)) return [];
+  return pairs(node).map(([name, value]) => (isMap(value) ? [name, written(value)] : name));
+}
+
 describe('config/default.yaml', () => {
   const document = parseDocument(read('config/default.yaml'));
   const top = document.contents;
@@ -77,17 +90,6 @@ describe('config/default.yaml', () => {
 
   it('has every option of the schema and no other', () => {
     expect(written(document.contents)).toEqual(wanted(configSchema));
-
-    function wanted(schema: z.ZodObject): unknown {
-      return Object.entries<unknown>(schema.shape).map(([name, below]) =>
-        below instanceof z.ZodObject ? [name, wanted(below)] : name,
-      );
-    }
-
-    function written(node: unknown): unknown {
-      if (!isMap(node)) return [];
-      return pairs(node).map(([name, value]) => (isMap(value) ? [name, written(value)] : name));
-    }
   });
 
   it('says a sentence about each', () => {

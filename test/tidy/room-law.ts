@@ -18,7 +18,7 @@ export const rooms: readonly Room[] = [
   { name: 'domain', may: ['base'], typesOf: [], packages: [] },
   { name: 'contract', may: ['base', 'domain'], typesOf: [], packages: ['zod'] },
   { name: 'config', may: [...words], typesOf: [], packages: ['zod', 'yaml'] },
-  stage('ingest', ['aedes', 'aedes-packet', 'mqemitter', 'mqtt', 'ws']),
+  stage('ingest', ['aedes', 'mqtt', 'ws']),
   stage('decode', ['cborg', '@bufbuild/protobuf']),
   { name: 'pipeline', may: [...words, 'decode'], typesOf: [], packages: [] },
   stage('alerts'),
