@@ -56,6 +56,12 @@ const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) =>
 const countOrOff = whole.pipe(z.number().int().min(0));
 const url = z.union([z.literal(''), z.url({ protocol: /^https?$/ })], { error: 'must be an http or https URL, or ""' });
 
+/** An origin (RFC 6454) of a page, perhaps with a slash at its end. */
+function isOrigin(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && url.origin === text.replace(/\/$/, '').toLowerCase();
+}
+
 /** Paths of PEM files; both empty: no TLS. */
 const tls = z.strictObject({ cert: z.string(), key: z.string() });
 
@@ -65,10 +71,12 @@ export const configSchema = z.strictObject({
     host: z.string().min(1),
     port,
     publicUrl: url,
-    basePath: z.union([z.literal(''), z.string().regex(/^(\/[A-Za-z0-9._~-]+)+$/)], {
+    basePath: z.string().regex(/^(?:\/[A-Za-z0-9._~-]+)*$/, {
       error: 'must begin with a slash and not end with one, for example /telemetry',
     }),
-    cors: list,
+    cors: list.refine((origins) => origins.every(isOrigin), {
+      error: 'must be origins as browsers send them: scheme, name and port, for example https://dash.example.com',
+    }),
     trustProxy: flag,
     trustedProxies: list,
     bodyBytesMax: bytes,

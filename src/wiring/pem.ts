@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { messageOf } from '../base/errors.ts';
 import { StartRefusedError } from './surroundings.ts';
 
@@ -19,7 +20,16 @@ export function readCertificate(
 ): { readonly cert: string; readonly key: string } | null {
   const cert = readPem(files.cert, `${option}.cert`);
   const key = readPem(files.key, `${option}.key`);
-  if (cert !== null && key !== null) return { cert, key };
+  if (cert !== null && key !== null) {
+    try {
+      createSecureContext({ cert, key });
+    } catch (error) {
+      throw new StartRefusedError(
+        `${option}: its files are no certificate and the key to it, in PEM (${messageOf(error)})`,
+      );
+    }
+    return { cert, key };
+  }
   if (cert === null && key === null) return null;
   throw new StartRefusedError(
     `${option}: a certificate and its key come together; ${option}.${cert === null ? 'cert' : 'key'} is missing`,

@@ -164,8 +164,19 @@ test('mosquitto.yaml is a whole configuration: what is published at the broker i
   folder.remove();
 });
 
-test('a certificate that cannot be read stops the start, and the option is named', async () => {
-  await expect(startGateway({ 'mqtt.tls.cert': '/nowhere.pem', 'mqtt.tls.key': '/nowhere.pem' })).rejects.toMatchObject(
-    { name: 'RejectedError', message: expect.stringMatching(/^mqtt\.tls\.cert: .*\/nowhere\.pem/) },
-  );
+describe('a certificate', () => {
+  const nowhere = '/nowhere.pem';
+  const notPem = example('nginx.conf');
+
+  test.each([
+    ['that cannot be read', { 'mqtt.tls.cert': nowhere, 'mqtt.tls.key': nowhere }, /^mqtt\.tls\.cert: .*nowhere/],
+    ['without its key', { 'mqtt.tls.cert': notPem }, /^mqtt\.tls\.key is missing/],
+    ['that is none', { 'mqtt.tls.cert': notPem, 'mqtt.tls.key': notPem }, /^mqtt\.tls: .* no certificate/],
+    ['of HTTP that is none', { 'http.tls.cert': notPem, 'http.tls.key': notPem }, /^http\.tls: .* no certificate/],
+  ])('%s stops the start, and the option is named', async (_what, flags, message) => {
+    await expect(startGateway(flags)).rejects.toMatchObject({
+      name: expect.stringMatching(/^(?:Rejected|StartRefused)Error$/),
+      message: expect.stringMatching(message),
+    });
+  });
 });

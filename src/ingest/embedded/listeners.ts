@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import { messageOf, RejectedError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { DeviceCertificate } from '../gatekeeper.ts';
@@ -40,18 +40,27 @@ export function tcpListener({ door, accept }: ListenerParts): Server {
 /**
  * MQTT over TLS 1.2 and later. A connection counts from its first byte, its handshake included. A client certificate
  * that none of our authorities signed is as good as none, and without one the connection ends when one is required.
- * Throws when a file cannot be read or is no certificate.
+ * Throws `RejectedError` when a file is missing, cannot be read, or is no certificate.
  */
 export function tlsListener(tls: TlsOptions, { door, accept, log }: ListenerParts): Server {
   const hasAuthorities = tls.clientCa !== '';
-  const server = createTlsServer({
+  const pem = {
     cert: readPem('mqtt.tls.cert', tls.cert),
     key: readPem('mqtt.tls.key', tls.key),
     ...(hasAuthorities && { ca: readPem('mqtt.tls.clientCa', tls.clientCa) }),
-    requestCert: hasAuthorities,
-    rejectUnauthorized: hasAuthorities && tls.requireCertificate,
-    minVersion: 'TLSv1.2',
-  });
+  };
+  let server: TlsServer;
+  try {
+    server = createTlsServer({
+      ...pem,
+      requestCert: hasAuthorities,
+      rejectUnauthorized: hasAuthorities && tls.requireCertificate,
+      minVersion: 'TLSv1.2',
+    });
+  } catch (error) {
+    const detail = `mqtt.tls: its files are no certificate and the key to it, in PEM (${messageOf(error)})`;
+    throw new RejectedError('validation_failed', detail, { cause: error });
+  }
   const visits = new Map<string, Visit>();
   server.on('connection', (socket: Socket) => {
     const visit = door.enter(socket, socket.remoteAddress);
@@ -92,6 +101,9 @@ export function portOf(server: Server | undefined): number | undefined {
 }
 
 function readPem(option: string, path: string): Buffer {
+  if (path === '') {
+    throw new RejectedError('validation_failed', `${option} is missing: a certificate and its key come together`);
+  }
   try {
     return readFileSync(path);
   } catch (error) {
