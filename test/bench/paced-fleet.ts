@@ -11,11 +11,11 @@ export class PacedFleet {
   /** By connection: when the messages still under way were due, in order. */
   readonly #waiting: number[][];
   readonly #sent: number[];
-  readonly #allAcknowledged = Promise.withResolvers<void>();
+  #allAcknowledged = Promise.withResolvers<void>();
   #onAck: AckListener = () => {};
   #published = 0;
   #acknowledged = 0;
-  #finished = false;
+  #isBroken = false;
 
   private constructor(senders: readonly Sender[]) {
     this.#senders = senders;
@@ -24,7 +24,10 @@ export class PacedFleet {
     this.#sent = senders.map(() => 0);
     for (const [index, sender] of senders.entries()) {
       sender.onAcks((count) => this.#acks(index, count));
-      sender.broken.catch(this.#allAcknowledged.reject);
+      sender.broken.catch((error: unknown) => {
+        this.#isBroken = true;
+        this.#allAcknowledged.reject(error);
+      });
     }
     this.#allAcknowledged.promise.catch(() => null);
   }
@@ -61,24 +64,32 @@ export class PacedFleet {
     }
   }
 
-  /** Resolves once everything that was published is acknowledged, and ends the connections. */
+  /** Resolves once everything that was published is acknowledged; rejects when a connection ended. */
+  async answered(): Promise<void> {
+    if (this.#acknowledged === this.#published && !this.#isBroken) return;
+    await this.#allAcknowledged.promise;
+  }
+
+  /** As `answered`, and ends the connections. */
   async finish(): Promise<void> {
-    this.#finished = true;
-    if (this.#acknowledged < this.#published) await this.#allAcknowledged.promise;
+    await this.answered();
     for (const sender of this.#senders) sender.close();
   }
 
   #publish(device: number, due: number, payload: string): void {
     this.#senders[device]?.send(publishPacket(this.#topics[device], packetId(this.#sent[device]++), payload));
     this.#waiting[device].push(due);
-    this.#published++;
+    if (this.#acknowledged === this.#published++ && !this.#isBroken) {
+      this.#allAcknowledged = Promise.withResolvers<void>();
+      this.#allAcknowledged.promise.catch(() => null);
+    }
   }
 
   #acks(device: number, count: number): void {
     const now = nowMs();
     for (const due of this.#waiting[device].splice(0, count)) this.#onAck(due, now - due);
     this.#acknowledged += count;
-    if (this.#finished && this.#acknowledged === this.#published) this.#allAcknowledged.resolve();
+    if (this.#acknowledged === this.#published) this.#allAcknowledged.resolve();
   }
 }
 

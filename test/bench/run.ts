@@ -18,6 +18,7 @@ const benches = [
   'restart',
   'memory',
   'connections',
+  'guards',
   'disk',
 ] as const;
 
