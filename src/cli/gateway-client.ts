@@ -20,6 +20,9 @@ export class GatewayAnswerError extends Error {
   }
 }
 
+/** What Node and OpenSSL call a certificate that they do not trust. */
+const certificateFault = /CERT|UNABLE_TO_VERIFY/;
+
 /** REST as the command line speaks it: what is not a success is an error that says what to do. */
 export class GatewayClient {
   readonly #base: URL;
@@ -60,8 +63,10 @@ export class GatewayClient {
         response.on('error', reject);
         response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }));
       });
-      sent.on('error', (error) => {
-        const advice = 'is one running there? "pulsegate start" starts it, --url says where it is';
+      sent.on('error', (error: NodeJS.ErrnoException) => {
+        const advice = certificateFault.test(error.code ?? '')
+          ? 'NODE_EXTRA_CA_CERTS=ca.pem makes an authority of your own trusted'
+          : 'is one running there? "pulsegate start" starts it, --url says where it is';
         reject(new GatewayAnswerError(`No gateway answers at ${url.origin} (${error.message}); ${advice}.`, null));
       });
       sent.end(body);

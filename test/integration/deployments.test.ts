@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { connectAsync } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { GatewayClient } from '../../src/cli/gateway-client.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { KeyCreated } from '../../src/contract/key.ts';
 import { ServerFrame } from '../../src/contract/live.ts';
@@ -178,5 +179,15 @@ describe('a certificate', () => {
       name: expect.stringMatching(/^(?:Rejected|StartRefused)Error$/),
       message: expect.stringMatching(message),
     });
+  });
+
+  test('of an authority that nobody knows is explained to whoever asks from the shell', async () => {
+    const authority = await Authority.create();
+    const { certPath, keyPath } = await authority.server();
+    const running = await startGateway({ 'http.tls.cert': certPath, 'http.tls.key': keyPath });
+    const client = new GatewayClient({ url: running.gateway.httpUrl }, {});
+    await expect(client.ask('GET', '/devices')).rejects.toThrow('NODE_EXTRA_CA_CERTS');
+    await running.stop();
+    authority.remove();
   });
 });
