@@ -206,6 +206,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
           commands.deviceOnline(device);
         },
         closed: (device, cause) => presence.closed(device, cause),
+        listens: (device) => commands.deviceListens(device),
       },
       retained: (message) => dialects.prime([message]),
     });

@@ -132,6 +132,11 @@ export class CommandBook {
     this.#lanes.get(device)?.arrived();
   }
 
+  /** The device, which is connected, was granted a subscription: it gets what nobody took before. */
+  deviceListens(device: string): void {
+    this.#lanes.get(device)?.listens();
+  }
+
   /** An open command. */
   find(id: string): Command | undefined {
     return this.#byId.get(id);

@@ -13,8 +13,10 @@ export class Lane {
   readonly #open = new Map<string, Command>();
   /** Ids that are to be handed over, or handed over again. */
   readonly #due = new Set<string>();
+  /** Ids that nobody took, though they were to be handed over. */
+  readonly #missed = new Set<string>();
   #isSending = false;
-  /** Counts how often the device came, so that a "nobody there" of before is not taken for one of now. */
+  /** Counts how often the device came or began to listen, so that a "nobody there" of before is not taken for one of now. */
   #arrivals = 0;
 
   constructor(device: string, ports: CommandPorts, published: (command: Command) => void) {
@@ -36,6 +38,7 @@ export class Lane {
     if (isFinal(command.state)) {
       this.#open.delete(command.id);
       this.#due.delete(command.id);
+      this.#missed.delete(command.id);
       return;
     }
     const isNew = !this.#open.has(command.id);
@@ -46,7 +49,16 @@ export class Lane {
   /** The device is there: what it has not answered is handed over, again where it was before. */
   arrived(): void {
     this.#arrivals++;
+    this.#missed.clear();
     this.#plan(this.#open.keys());
+  }
+
+  /** The device, which is there, listens to more than before: what nobody took is handed over. */
+  listens(): void {
+    this.#arrivals++;
+    const missed = [...this.#missed];
+    this.#missed.clear();
+    this.#plan(missed);
   }
 
   #plan(ids: Iterable<string>): void {
@@ -68,9 +80,19 @@ export class Lane {
       const { expiresAt } = next;
       if (expiresAt <= this.#ports.now()) continue;
       const arrivals = this.#arrivals;
-      if (await this.#ports.publish(next)) this.#published(next);
-      else if (arrivals === this.#arrivals) this.#due.clear();
+      if (await this.#ports.publish(next)) {
+        this.#published(next);
+        continue;
+      }
+      if (!this.#open.has(next.id)) continue;
+      this.#due.add(next.id);
+      if (arrivals === this.#arrivals) this.#miss();
     }
+  }
+
+  #miss(): void {
+    for (const id of this.#due) this.#missed.add(id);
+    this.#due.clear();
   }
 
   /** The oldest that is due: one that came to be due again while others were sent is not sent out of its turn. */
@@ -81,7 +103,7 @@ export class Lane {
   }
 
   #failed(error: unknown): void {
-    this.#due.clear();
+    this.#miss();
     this.#ports.log.warn(
       { device: this.device, error: messageOf(error) },
       'a command was not handed over; it is tried again when its device comes back',

@@ -56,6 +56,7 @@ export interface MqttSideParts {
   readonly presence: {
     opened(device: string): void;
     closed(device: string, cause: 'disconnected' | 'connection_lost'): void;
+    listens(device: string): void;
   };
   /** What a broker had retained when we came, by which dialects know their devices. */
   readonly retained: (message: Pick<Message, 'topic' | 'payload'>) => void;

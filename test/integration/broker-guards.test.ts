@@ -71,6 +71,7 @@ function watched(known: readonly string[] = []): {
     isKnownDevice: (id: string) => known.includes(id),
     opened: (device: string) => void said.push(`${device} opened`),
     closed: (device: string, cause: string) => void said.push(`${device} ${cause}`),
+    listens: (device: string) => void said.push(`${device} listens`),
   };
   return { said, presence };
 }

@@ -52,6 +52,21 @@ describe('a command', () => {
     expect([...world.disk.values()].every(({ state }) => state === 'sent')).toBe(true);
   });
 
+  it('that nobody took, because its device came and did not listen yet, goes out once it listens, and once only', async () => {
+    const world = new CommandsWorld();
+    const made = [await world.book.create(draft()), await world.book.create(draft())];
+    world.book.deviceOnline('a');
+    await settled();
+    expect(world.published).toEqual([]);
+    world.online.add('a');
+    world.book.deviceListens('a');
+    world.book.deviceListens('a');
+    await settled();
+    world.book.deviceListens('a');
+    await settled();
+    expect(world.published).toEqual(made.map(({ id }) => `a ${id}`));
+  });
+
   it('is handed over again, under its id, when its device comes back without having answered', async () => {
     const world = new CommandsWorld();
     world.arrive('a');

@@ -23,7 +23,7 @@ import { silenceAllowed } from './keepalive.ts';
 import { listen, portOf, tcpListener, tlsListener } from './listeners.ts';
 import { Outgoing } from './outgoing.ts';
 import { PacketScanner } from './packet-scanner.ts';
-import { Presence } from './presence.ts';
+import { noListener, Presence } from './presence.ts';
 import { ProvisionDesk } from './provision-desk.ts';
 import { RareLog } from './rare-log.ts';
 import { Relay } from './relay.ts';
@@ -83,7 +83,7 @@ export class EmbeddedBroker {
     this.#parts = parts;
     const rareLog = new RareLog(clock, log);
     const visitorOf = (client: Client): Visitor | undefined => this.#visitors.get(client.conn);
-    this.#presence = new Presence(parts.presence ?? { isKnownDevice: () => false, opened: () => {}, closed: () => {} });
+    this.#presence = new Presence(parts.presence ?? noListener);
     this.#sessions = new SessionGuard(parts.sessions, this.#presence);
     this.#admission = new Admission({
       gatekeeper,
@@ -127,6 +127,7 @@ export class EmbeddedBroker {
     aedes.on('clientError', (client, error) => this.#cut(client, error));
     aedes.on('connectionError', (client, error) => this.#cut(client, error));
     aedes.on('clientReady', (client) => this.#openLane(client, aedes));
+    aedes.on('subscribe', (_filters, client) => this.#subscribed(client));
     aedes.on('unsubscribe', (filters, client) => this.#unsubscribed(client, filters));
     this.#aedes = aedes;
     try {
@@ -347,6 +348,11 @@ export class EmbeddedBroker {
     // aedes notes a DISCONNECT here, which its types leave out.
     const isGoodbye = client !== undefined && Reflect.get(client, '_disconnected') === true;
     this.#presence.left(visitor, isGoodbye ? 'disconnected' : 'connection_lost');
+  }
+
+  #subscribed({ conn, closed }: Client): void {
+    const visitor = this.#visitors.get(conn);
+    if (visitor && !closed) this.#presence.subscribed(visitor);
   }
 
   #unsubscribed({ conn, closed }: Client, filters: readonly string[]): void {

@@ -9,7 +9,17 @@ export interface PresenceListener {
   isKnownDevice(clientId: string): boolean;
   opened(device: string): void;
   closed(device: string, cause: ClosedCause): void;
+  /** A connection of the device was granted a subscription; what is sent to it now can reach it. */
+  listens(device: string): void;
 }
+
+/** Where nobody wants to hear of it. */
+export const noListener: PresenceListener = {
+  isKnownDevice: () => false,
+  opened() {},
+  closed() {},
+  listens() {},
+};
 
 /**
  * The connections of each device. A device is there while it has at least one, so that neither a second connection nor
@@ -47,6 +57,10 @@ export class Presence {
     }
     this.#byDevice.set(device, new Set([visitor]));
     this.#listener.opened(device);
+  }
+
+  subscribed({ device }: Visitor): void {
+    if (device !== null) this.#listener.listens(device);
   }
 
   left(visitor: Visitor, cause: ClosedCause): void {
