@@ -11,7 +11,7 @@ export interface DevicePlan {
   readonly seq: number;
   readonly cursor: string;
   readonly at: number;
-  /** What else is known of a device; `lastSeen` in epoch ms, null when nothing ever came. */
+  /** What else is known of a device: `name` is "" where nobody gave it one, `lastSeen` in epoch ms, null when nothing ever came. */
   readonly describe: (device: string) => { readonly name: string; readonly lastSeen: number | null };
   /** Gives an id without a dot. */
   readonly newId: (prefix: 'dlv') => string;
@@ -51,7 +51,7 @@ function bodyOf({ device, status, cause, at }: StatusChange, { describe, seq, cu
     data: {
       device: {
         id: device,
-        name,
+        name: name === '' ? device : name,
         state: status,
         since,
         cause,

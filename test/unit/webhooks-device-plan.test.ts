@@ -67,6 +67,11 @@ describe('a device that came or went', () => {
     expect(JSON.parse(never[0]?.body ?? '')).toMatchObject({ data: { device: { lastSeen: null } } });
   });
 
+  it('is called by its id where nobody gave it a name', () => {
+    const [delivery] = plan({ describe: () => ({ name: '', lastSeen: null }) });
+    expect(JSON.parse(delivery?.body ?? '')).toMatchObject({ data: { device: { name: 'fridge-1' } } });
+  });
+
   it('makes nothing without changes or without anybody to tell', () => {
     expect([plan({ changes: [] }), plan({ webhooks: [] })]).toEqual([[], []]);
   });
