@@ -7,9 +7,12 @@ import { useResource } from './resource.ts';
 
 /**
  * The metric that stands for each of these devices, its cell filled and kept moving while they are shown. Only those
- * series are subscribed to: a page asks for what it shows.
+ * series are subscribed to: a page asks for what it shows. Asked again when one of them has its first metric.
  */
-export function useKeyMetrics(devices: readonly string[]): ReadonlyMap<string, string> {
+export function useKeyMetrics(
+  shown: readonly { readonly id: string; readonly metricCount: number }[],
+): ReadonlyMap<string, string> {
+  const devices = shown.filter(({ metricCount }) => metricCount > 0).map(({ id }) => id);
   const key = devices.join(',');
   const current = useResource(`latest ${key}`, (signal) => loadCurrent(devices, signal), 60_000);
   const metrics = useMemo(() => current.value ?? new Map<string, string>(), [current.value]);

@@ -168,7 +168,7 @@ function isIn(filter: StateFilter, { state, approval }: Device): boolean {
 }
 
 function DeviceTable({ devices }: { readonly devices: readonly Device[] }): JSX.Element {
-  const metrics = useKeyMetrics(devices.map((device) => device.id));
+  const metrics = useKeyMetrics(devices);
   const firing = new Set((openAlerts.open.value ?? []).map((alert) => alert.device));
   return (
     <table class="table">

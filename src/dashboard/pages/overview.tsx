@@ -184,7 +184,7 @@ function DeviceTiles({ devices }: { readonly devices: readonly Device[] }): JSX.
   for (const alert of openAlerts.open.value ?? []) firing.set(alert.device, (firing.get(alert.device) ?? 0) + 1);
   const rank = (device: Device): number => (firing.has(device.id) ? 0 : device.state === 'offline' ? 1 : 2);
   const shown = devices.toSorted((a, b) => rank(a) - rank(b) || (a.id < b.id ? -1 : 1)).slice(0, tilesMax);
-  const metrics = useKeyMetrics(shown.map((device) => device.id).toSorted());
+  const metrics = useKeyMetrics(shown.toSorted((a, b) => (a.id < b.id ? -1 : 1)));
   return (
     <>
       <ul class="tiles">
