@@ -63,7 +63,7 @@ function connect(mutator: Mutator): Buffer {
     level,
     keepalive: mutator.below(65_536),
     ...(mutator.once(3) ? { will } : {}),
-    ...(mutator.once(3) ? { username: 'd1', password: 'dev_00000000000000000000' } : {}),
+    ...(mutator.once(12) ? { username: 'd1', password: 'dev_00000000000000000000' } : {}),
   });
   return mutator.once(20) ? mutator.mutated([packet]) : packet;
 }
