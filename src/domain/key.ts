@@ -7,6 +7,9 @@ import type { TopicRights } from './principal.ts';
 export const keyScopes = ['read', 'write', 'admin', 'mqtt'] as const;
 export type KeyScope = (typeof keyScopes)[number];
 
+/** The scope that something asked over HTTP needs; `mqtt` is for the broker alone. */
+export type RouteScope = Exclude<KeyScope, 'mqtt'>;
+
 /** What is kept of a key: enough to know it again, not to use it. */
 export interface KeyRecord {
   /** The eight characters after `pulse_`, which name the key wherever it is shown. */
