@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { loadConfig } from '../config/load.ts';
-import { buildDashboard } from '../dashboard/build.ts';
+import { findDashboard } from '../dashboard/build.ts';
 import { createGateway, type Gateway } from '../gateway.ts';
 import { flagPaths, type GatewayFlags } from './gateway-flags.ts';
 import { createLog } from './logger.ts';
@@ -14,9 +16,17 @@ export async function start(flags: GatewayFlags): Promise<void> {
   console.log(`Pulsegate ${version} is ready: dashboard ${gateway.httpUrl}  MQTT ${gateway.mqttUrl}`);
 }
 
-/** The folder of the dashboard, built on the first start from a clone. */
+/**
+ * The folder of the dashboard, built on the first start from a clone. By a process of its own: the bundler weighs as much
+ * as a gateway, which would carry it for as long as it runs. Rejects with what the bundler said.
+ */
 export async function dashboard(): Promise<string> {
-  return (await buildDashboard()).dir;
+  const { dir, isCurrent } = await findDashboard();
+  if (isCurrent) return dir;
+  const build = new URL('../dashboard/build.ts', import.meta.url).href;
+  const script = `await (await import(${JSON.stringify(build)})).buildDashboard();`;
+  await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script]);
+  return dir;
 }
 
 /** SIGTERM and SIGINT stop the gateway, once; `before` runs first. */

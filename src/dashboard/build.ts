@@ -11,6 +11,12 @@ export interface BuiltDashboard {
 }
 
 const root = import.meta.dirname;
+const defaultDir = join(root, 'dist');
+
+/** Where the page is, and whether it is there and of the sources as they are. */
+export async function findDashboard(): Promise<{ readonly dir: string; readonly isCurrent: boolean }> {
+  return { dir: defaultDir, isCurrent: (await builtFrom(defaultDir)) === (await hashOfSources()) };
+}
 
 /**
  * Builds the page when it is missing or its sources are others than those it was built from (`force` builds always),
@@ -21,7 +27,7 @@ const root = import.meta.dirname;
 export async function buildDashboard(
   options: { readonly force?: boolean; readonly dir?: string } = {},
 ): Promise<BuiltDashboard> {
-  const dir = options.dir ?? join(root, 'dist');
+  const dir = options.dir ?? defaultDir;
   const sources = await hashOfSources();
   if (options.force !== true && (await builtFrom(dir)) === sources) return { dir, built: false };
   const [{ build }, { default: config }] = await Promise.all([import('vite'), import('./vite.config.ts')]);
