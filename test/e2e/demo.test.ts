@@ -63,7 +63,10 @@ async function valueMoves(opened: Page, device: string, metric: string): Promise
 
 /** A chart that has the focus says in words what it shows. */
 async function chartHasPoints(opened: Page, metric: string): Promise<void> {
-  const chart = opened.locator(`[data-testid="metric-chart"][data-metric="${metric}"][data-loaded="true"]`);
+  const named = `[data-testid="metric-chart"][data-metric="${metric}"]`;
+  // What is out of sight is not drawn.
+  await opened.locator(named).scrollIntoViewIfNeeded();
+  const chart = opened.locator(`${named}[data-loaded="true"]`);
   await chart.locator('canvas').waitFor();
   await chart.locator('figure').focus();
   await expect.poll(() => chart.locator('figcaption').textContent()).toMatch(/now \d+ bpm; lowest \d+, highest \d+/);
@@ -79,6 +82,20 @@ describe('the demo', () => {
     const { stdout } = await run('sh', ['-c', demo.line('ask')]);
     const answer: unknown = JSON.parse(stdout);
     expect(answer).toMatchObject({ device: 'wearable-01', values: { heart_rate: { unit: '/min' } } });
+  });
+
+  it('knows its fleet by name and profile, and units, kinds and ranges come from those', async () => {
+    expect(await ask('devices/fridge-01')).toMatchObject({
+      name: 'Vaccine fridge',
+      profile: 'fridge',
+      tags: { site: 'clinic' },
+      metricFacts: { temperature: { unit: 'Cel', kind: 'gauge', min: -60, max: 60 }, door: { kind: 'state' } },
+    });
+    expect(await ask('profiles/wearable')).toMatchObject({ presence: 'sleepy' });
+  });
+
+  it('tells the inbox of every device that comes', async () => {
+    await demo.says(/✔ device\.online {3}wearable-04 .*\(signature verified\)/);
   });
 
   it('takes in the line to tell', async () => {
@@ -207,6 +224,9 @@ describe('the demo', () => {
   it('kept what it had, and added its samples only once', async () => {
     expect(await ask('rules')).toMatchObject({ items: { length: 3 } });
     expect(await ask('webhooks')).toMatchObject({ items: { length: 1 } });
+    expect(await ask('profiles')).toMatchObject({ items: { length: 6 } });
+    // Nothing that the fleet can measure is outside of what its profiles call plausible.
+    expect(await ask('quarantine')).toMatchObject({ items: { length: 0 } });
     expect(await ask('devices/my-sensor/readings?metric=temperature&from=-1h')).toMatchObject({
       readings: [{ value: 21.4 }, { value: 22.6 }],
     });
