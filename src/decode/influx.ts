@@ -176,7 +176,8 @@ function timeOf(
   const { cut, factor } = scales[precision];
   // By digits: nanoseconds of these years are beyond what a number holds exactly.
   const time = cut === 0 ? Number(timestamp) * factor : Number(timestamp.slice(0, -cut));
-  if (time < 1e11 || time > 8.64e15) {
+  // Of a few digits behind a minus sign nothing but the sign is left, which is no number.
+  if (!(time >= 1e11 && time <= 8.64e15)) {
     throw new RejectedError(
       'time_invalid',
       `${timestamp} is not a plausible time in ${precision}; is the precision another one?`,

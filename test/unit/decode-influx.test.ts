@@ -239,3 +239,15 @@ function faultOf(decode: () => unknown): string {
   const result = outcome(decode);
   return result instanceof RejectedError ? `${result.code} ${result.pointer}` : 'accepted';
 }
+
+it.each(['ns', 'us', 'ms', 's', 'm', 'h'] as const)(
+  'a time before 1970 is refused, however few its digits (%s)',
+  (precision) => {
+    for (const timestamp of ['-1', '-178', '-178901', '-1789012345678']) {
+      const line = Buffer.from(`m f=1 ${timestamp}`);
+      expect(() => decodeInflux(line, { precision, device: 'd', fallback: null })).toThrow(
+        expect.objectContaining({ code: 'time_invalid' }),
+      );
+    }
+  },
+);
