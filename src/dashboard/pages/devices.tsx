@@ -161,10 +161,10 @@ function FilteredDevices({ devices }: { readonly devices: readonly Device[] }): 
   );
 }
 
-/** A blocked device is in no other state: nothing is heard of it. */
+/** A device that is not let in is in no state: what it says does not count. */
 function isIn(filter: StateFilter, { state, approval }: Device): boolean {
   if (filter === 'all') return true;
-  return approval === 'blocked' ? filter === 'blocked' : filter === state;
+  return approval === 'approved' ? filter === state : filter === approval;
 }
 
 function DeviceTable({ devices }: { readonly devices: readonly Device[] }): JSX.Element {

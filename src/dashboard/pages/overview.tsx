@@ -42,7 +42,7 @@ export function OverviewPage(): JSX.Element {
       <h1>Overview</h1>
       <section class="stats" aria-label="Live numbers">
         <ReadingsRate metrics={metrics} />
-        <DevicesOnline devices={devices} />
+        <DevicesOnline devices={devices.filter(({ approval }) => approval === 'approved')} />
         <Stat
           name="Open alerts"
           value={open === null ? '–' : countText(open.length)}
