@@ -83,12 +83,12 @@ describe('a mapping', () => {
   );
 });
 
-describe('a ThingsBoard device', () => {
-  /** As its clients connect: the token is the user name, and there is no password. */
-  async function thing(device: string, token: string): Promise<MqttClient> {
-    return gateway.connect({ clientId: `tb-${device}`, username: token });
-  }
+/** As its clients connect: the token is the user name, and there is no password. */
+async function thing(device: string, token: string): Promise<MqttClient> {
+  return gateway.connect({ clientId: `tb-${device}`, username: token });
+}
 
+describe('a ThingsBoard device', () => {
   test('comes in with its token alone, sends telemetry and attributes, and asks for them back', async () => {
     const client = await thing('tb', await gateway.createDevice('tb'));
     const inbox = new Inbox(client);
@@ -129,6 +129,8 @@ describe('a ThingsBoard device', () => {
   });
 });
 
+const float = (value: number) => ({ datatype: datatype.float, value: { kind: 'float', value } }) as const;
+
 describe('an edge node of Sparkplug B', () => {
   let seq = 0;
   const none = {
@@ -153,7 +155,6 @@ describe('an edge node of Sparkplug B', () => {
     datatype: datatype.boolean,
     value: { kind: 'boolean', value: false },
   } as const;
-  const float = (value: number) => ({ datatype: datatype.float, value: { kind: 'float', value } }) as const;
 
   test('is born, sends, is asked to be born again after a gap, is, and dies by its will', async () => {
     seq = 0;
@@ -227,10 +228,6 @@ test('a Homie 5 device is understood by its description, and is set by a command
 describe('InfluxDB line protocol', () => {
   const cores = 'cpu,cpu=cpu0,host=pi usage_idle=90\ncpu,cpu=cpu1,host=pi usage_idle=80\n';
 
-  function write(path: string, headers: Readonly<Record<string, string>>, body: Uint8Array): Promise<Answer> {
-    return ask(gateway.httpPort, path, { method: 'POST', headers, body: [body] });
-  }
-
   test('comes in as clients of InfluxDB 2 and 1 send it, also compressed, and keeps the cores of a host apart', async () => {
     await gateway.createDevice('pi');
     const two = {
@@ -271,4 +268,8 @@ describe('InfluxDB line protocol', () => {
 
 async function until(reached: () => Promise<boolean>): Promise<void> {
   while (!(await reached())) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+function write(path: string, headers: Readonly<Record<string, string>>, body: Uint8Array): Promise<Answer> {
+  return ask(gateway.httpPort, path, { method: 'POST', headers, body: [body] });
 }
