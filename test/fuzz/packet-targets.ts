@@ -4,7 +4,7 @@ import { PacketOrder } from '../../src/ingest/embedded/express-lane-order.ts';
 import { ExpressLane } from '../../src/ingest/embedded/express-lane.ts';
 import { PacketRefusedError, PacketScanner } from '../../src/ingest/embedded/packet-scanner.ts';
 import * as rows from '../../src/ingest/embedded/sessions/session-codec.ts';
-import { faultOf } from '../../src/ingest/embedded/sessions/strict-packet.ts';
+import { faultOf, isWorthChecking } from '../../src/ingest/embedded/sessions/strict-packet.ts';
 import {
   InboundPacketError,
   InboundPackets,
@@ -175,9 +175,9 @@ function scan(pieces: readonly Buffer[]): Scanned {
   return { bytes: Buffer.concat(left), taken, refusal: null };
 }
 
-/** SUBSCRIBE and UNSUBSCRIBE are looked at whole; a CONNECT was before there is a connection. */
+/** The CONNECT is looked at before there is a connection, and passes whole. */
 function isChecked(first: number): boolean {
-  return first >> 4 === 8 || first >> 4 === 10;
+  return first >> 4 !== 1 && isWorthChecking(first);
 }
 
 /** The external broker's side: the same however it is cut, and every packet read as far as it goes. */

@@ -22,6 +22,7 @@ describe('a packet', () => {
       subscribePacket(1, 'a/#', '+'),
       unsubscribe(9, 'a'),
       publishPacket('t', '', { qos: 2, id: 1 }),
+      publishPacket('ü', '\0', { retain: true }),
     ];
     for (const packet of good) expect([isWorthChecking(packet[0]), fault(packet)]).toEqual([true, null]);
     expect(isWorthChecking(publishPacket('t', 'x')[0])).toBe(false);
@@ -38,6 +39,9 @@ describe('a packet', () => {
       [rawConnect(0x06, [text('a'), text('w\0'), text('x')]), 'NUL'],
       [rawConnect(0x82, [text('a'), text(illFormed)]), 'no UTF-8'],
       [publishPacket('t', 'x', { qos: 1, id: 0 }), 'packet id 0'],
+      [raw(0x34, text(illFormed), uint16(1)), 'no UTF-8'],
+      [raw(0x31, text(illFormed)), 'no UTF-8'],
+      [publishPacket('a\0', 'x', { qos: 2, id: 1 }), 'NUL'],
       [subscribe(0, ['a', 1]), 'packet id 0'],
       [unsubscribe(0, 'a'), 'packet id 0'],
       [raw(0x82, uint16(1)), 'no filter'],

@@ -6,7 +6,7 @@ import type { SubscribedTopics } from './express-lane-topics.ts';
 import type { Receipt } from '../../domain/message.ts';
 import { PacketOrder } from './express-lane-order.ts';
 import { PacketRefusedError, type PacketRoute, type PacketScanner } from './packet-scanner.ts';
-import { faultOf } from './sessions/strict-packet.ts';
+import { faultOf, isWorthChecking } from './sessions/strict-packet.ts';
 
 /** What bytes come and go over: a TCP or TLS socket, or a WebSocket made to look like one. */
 export type ByteStream = Duplex & { setNoDelay(on?: boolean): unknown; readonly remoteAddress?: string | undefined };
@@ -200,7 +200,7 @@ export class GuardedConnection extends Duplex {
   }
 }
 
-/** Whether a packet is seen whole before aedes is given it: a SUBSCRIBE or an UNSUBSCRIBE. */
+/** Whether a packet is seen whole before aedes is given it. The CONNECT was, before there was a connection. */
 function isChecked(first: number): boolean {
-  return first >> 4 === 8 || first >> 4 === 10;
+  return first >> 4 !== 1 && isWorthChecking(first);
 }

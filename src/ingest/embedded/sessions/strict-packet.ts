@@ -11,15 +11,18 @@ const willFlag = 0x04;
 const willBits = 0x38;
 const passwordFlag = 0x40;
 const userFlag = 0x80;
+/** Of the first byte of a PUBLISH (section 3.3.1). */
+const qosBits = 0x06;
+const qos2OrRetained = 0x05;
 
-/** Whether a packet with this first byte is worth seeing whole. */
+/** Whether a packet with this first byte is worth seeing whole. A PUBLISH that may take the express lane is looked at there. */
 export function isWorthChecking(first: number): boolean {
   const type = first >> 4;
   return (
     type === connectType ||
     type === subscribeType ||
     type === unsubscribeType ||
-    (type === publishType && (first & 0x06) !== 0)
+    (type === publishType && (first & qos2OrRetained) !== 0)
   );
 }
 
@@ -33,8 +36,7 @@ export function faultOf(bytes: Buffer, first: number, start: number, end: number
     case connectType:
       return connectFault(body);
     case publishType:
-      body.text();
-      return body.uint16() === 0 ? 'a PUBLISH has packet id 0' : null;
+      return publishFault(body, (first & qosBits) !== 0);
     case subscribeType:
       return listFault(body, 1);
     case unsubscribeType:
@@ -42,6 +44,14 @@ export function faultOf(bytes: Buffer, first: number, start: number, end: number
     default:
       return null;
   }
+}
+
+function publishFault(body: Body, hasId: boolean): string | null {
+  const topic = body.text();
+  // [MQTT-3.3.2-1]
+  if (topic && !isText(topic)) return 'the topic of a PUBLISH is no UTF-8, or has NUL in it';
+  // [MQTT-2.3.1-1]
+  return hasId && body.uint16() === 0 ? 'a PUBLISH has packet id 0' : null;
 }
 
 /** Only of level 4: what another version says is its own affair. */
