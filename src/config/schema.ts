@@ -62,6 +62,11 @@ function isOrigin(text: string): boolean {
   return url !== null && /^https?:$/.test(url.protocol) && url.origin === text.replace(/\/$/, '').toLowerCase();
 }
 
+/** A secret that is presented in an `Authorization` header, which has no place for blanks in it. */
+const headerText = z.string().regex(/^[\x21-\x7e]*$/, {
+  error: 'must have no blanks and nothing beyond ASCII, or no request could carry it',
+});
+
 /** Paths of PEM files; both empty: no TLS. */
 const tls = z.strictObject({ cert: z.string(), key: z.string() });
 
@@ -158,7 +163,7 @@ export const configSchema = z.strictObject({
   quarantine: z.strictObject({ maxBytes: bytes }),
   live: z.strictObject({ clientsMax: count, subscriptionsMax: count, clientBacklogMax: bytes, heartbeat: duration }),
   webhooks: z.strictObject({ allowTargets: list, concurrency: count, timeout: duration }),
-  access: z.strictObject({ adminKey: z.string(), failuresPerMinute: countOrOff }),
+  access: z.strictObject({ adminKey: headerText, failuresPerMinute: countOrOff }),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']) }),
 });
 

@@ -162,6 +162,7 @@ describe('a secret', () => {
     expect(loadConfig({ env: { PULSEGATE_ACCESS_ADMIN_KEY_FILE: file } }).access.adminKey).toBe('pulse_from_a_file');
     expect(loadConfig({ env: { PULSEGATE_ADMIN_KEY_FILE: file } }).access.adminKey).toBe('pulse_from_a_file');
     expect(loadConfig({ env: { PULSEGATE_ADMIN_KEY: 'plain' } }).access.adminKey).toBe('plain');
+    expect(() => loadConfig({ env: { PULSEGATE_ADMIN_KEY: 'two words' } })).toThrow(/access\.adminKey.*no blanks/);
   });
 
   it('whose file is not there stops the start and says which', () => {
