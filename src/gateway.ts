@@ -14,12 +14,14 @@ import { buildCommands } from './wiring/commands.ts';
 import { buildDialects, payloadOptions } from './wiring/dialects.ts';
 import { buildHttpSide } from './wiring/http-side.ts';
 import { accessPolicy, buildIdentity, refuseOpenBinds } from './wiring/identity.ts';
+import { LastingCallers } from './wiring/lasting-callers.ts';
 import { recoverMemory } from './wiring/memory.ts';
 import { metricsSnapshot } from './wiring/metrics-snapshot.ts';
 import { buildMqttSide, type MqttSide } from './wiring/mqtt-side.ts';
 import { buildOutlets } from './wiring/outlets.ts';
 import { buildPresence } from './wiring/presence.ts';
 import { followRulesAndWebhooks, reconcile } from './wiring/reconcile.ts';
+import { startRevalidation } from './wiring/revalidation.ts';
 import { buildStream } from './wiring/stream.ts';
 import { type Surroundings, urlOf } from './wiring/surroundings.ts';
 import { tryMapping } from './wiring/try-mapping.ts';
@@ -130,7 +132,6 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     // The way of a message: understood, placed, committed.
     const dialects = buildDialects(surroundings, memory, identity.mappings());
     const commands = buildCommands(surroundings, {
-      memory,
       stream,
       dialects: () => dialects,
       publish: (message) => mqtt.publish(message),
@@ -155,7 +156,27 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
 
     const presence = buildPresence(surroundings, { memory, stream, book: identity.book });
 
+    const mqtt = buildMqttSide(surroundings, {
+      memory,
+      stream,
+      identity,
+      intake,
+      presence: {
+        opened(device) {
+          presence.opened(device);
+          commands.deviceOnline(device);
+        },
+        closed: (device, cause) => presence.closed(device, cause),
+        listens: (device) => commands.deviceListens(device),
+      },
+      served: () => commands.brokerServes(),
+      retained: (message) => dialects.prime([message]),
+    });
+    // After a restart what was not answered goes out as soon as there is somebody to take it.
+    commands.load(memory.recovered.commands);
+
     // Where the stream goes.
+    const lasting = new LastingCallers();
     const outlets = buildOutlets(surroundings, { catalog, memory, stream, units: identity.units });
     const metrics = new GatewayMetrics({
       collect: () => metricsSnapshot({ ledger, memory, stream, outlets, commands, mqtt }),
@@ -176,7 +197,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       outlets.live.publish(batch);
       outlets.courier.accept(deliveries);
       for (const device of commit.forgottenDevices) mqtt.forgetDevice(device);
-      if (commit.tokens.length > 0) mqtt.revalidate();
+      if (commit.tokens.length > 0) revalidate();
     });
     catalog.subscribe((snapshot, previous, change) => {
       followRulesAndWebhooks(snapshot, previous, { stream, courier: outlets.courier });
@@ -186,7 +207,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
         if (snapshot.registrations.get(id)?.approval === 'blocked') mqtt.forgetDevice(id);
       }
       if (snapshot.mappings !== previous.mappings) dialects.setMappings(identity.mappings());
-      mqtt.revalidate();
+      revalidate();
     });
     outlets.live.start();
     await reconcile({ catalog, memory, stream });
@@ -195,21 +216,6 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
 
     // Ways in, the devices' last.
     let listening = false;
-    const mqtt = buildMqttSide(surroundings, {
-      memory,
-      stream,
-      identity,
-      intake,
-      presence: {
-        opened(device) {
-          presence.opened(device);
-          commands.deviceOnline(device);
-        },
-        closed: (device, cause) => presence.closed(device, cause),
-        listens: (device) => commands.deviceListens(device),
-      },
-      retained: (message) => dialects.prime([message]),
-    });
     stream.window.onChange((open) => mqtt.windowChanged(open));
     stream.pipeline.onHealth((healthy) => mqtt.storageChanged(healthy));
     const http = await buildHttpSide(surroundings, {
@@ -220,6 +226,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       intake,
       outlets,
       mqtt,
+      lasting,
       metrics,
       commands,
       tryMapping: (mapping, topic, payload) => tryMapping(mapping, topic, payload, clock.now(), payloadOptions(config)),
@@ -232,8 +239,15 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     await mqtt.start();
     stops.push('MQTT', () => mqtt.stop());
     listening = true;
+    startRevalidation(surroundings, revalidate);
     // The ports as they were picked: what still commits while the listeners close already has links to write.
     started = { catalog, httpPort: http.address().port, mqtt };
+
+    /** Whoever is connected with a credential that no longer holds is closed. */
+    function revalidate(): void {
+      mqtt.revalidate();
+      lasting.keep((caller) => identity.requests.holds(caller, 'read'));
+    }
 
     function ready(): Readiness {
       if (!listening) return { ready: false, reasons: ['the gateway is starting'] };

@@ -1,6 +1,8 @@
 import { type DeviceTokenBook, isTokenShaped } from './device-tokens.ts';
 import type { FailedAttempts } from './failed-attempts.ts';
-import { verifyKey } from './keys.ts';
+import type { RouteScope } from '../domain/key.ts';
+import type { Caller } from '../domain/principal.ts';
+import { hasScope, isExpired, verifyKey } from './keys.ts';
 import { type AccessPolicy, judgeRequest, presentedKey, type RequestFacts, type Verdict } from './open-mode.ts';
 
 export interface RequestJudgeParts {
@@ -47,6 +49,15 @@ export class RequestJudge {
       detail: 'too many wrong credentials came from this address',
       retryAfterMs: failures.barredFor(request.remoteAddress),
     };
+  }
+
+  /** Whether whoever was let in earlier would be let in still; asked of connections that last. */
+  holds(caller: Caller, scope: RouteScope): boolean {
+    const { openMode, keys } = this.#parts.policy();
+    if (caller.kind === 'open') return openMode;
+    if (caller.kind !== 'key') return false;
+    const key = keys.find(({ id }) => id === caller.id);
+    return key !== undefined && !isExpired(key, this.#parts.now()) && hasScope(key, scope);
   }
 
   #judge(request: RequestFacts): Verdict {

@@ -127,6 +127,11 @@ export class CommandBook {
     }
   }
 
+  /** A broker that was away is back: what nobody took is handed over, whomever it is for. */
+  brokerServes(): void {
+    for (const lane of this.#lanes.values()) lane.listens();
+  }
+
   /** The device connected, or was heard of in another way: it gets what it has not answered. */
   deviceOnline(device: string): void {
     this.#lanes.get(device)?.arrived();

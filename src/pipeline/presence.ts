@@ -124,7 +124,8 @@ export class Presence {
       const isKnown = this.#watched.has(device);
       if (status === undefined && isKnown) continue;
       const watch = this.#watch(device);
-      if (!isKnown && isSignOfLife(fact)) watch.wasHeard = true;
+      // Asking for a token, over HTTP perhaps, is not yet being there.
+      if (!isKnown && isSignOfLife(fact) && !fact.provisioned) watch.wasHeard = true;
     }
   }
 

@@ -13,6 +13,8 @@ export interface DeliveryPlan {
   readonly cursor: string;
   /** Receipt time of that commit, epoch ms. */
   readonly at: number;
+  /** What people call the device; "" when nobody named it. */
+  readonly nameOf: (device: string) => string;
   /** Where people reach the dashboard, or null when nobody said. */
   readonly publicUrl: string | null;
   /** Gives an id without a dot. */
@@ -55,7 +57,11 @@ function bodyOf(transition: Transition, plan: DeliveryPlan): AlertWebhookBody {
     type: transition.type,
     timestamp: new Date(transition.at).toISOString(),
     data: {
-      alert: { ...showAlert(alert), deviceName: alert.device, url: alertUrl(plan.publicUrl, alert.id) },
+      alert: {
+        ...showAlert(alert),
+        deviceName: plan.nameOf(alert.device) || alert.device,
+        url: alertUrl(plan.publicUrl, alert.id),
+      },
       sequence: transition.sequence,
       cursor: plan.cursor,
     },

@@ -3,7 +3,6 @@ import { CommandBook } from '../commands/command-book.ts';
 import type { Dialects } from '../decode/dialects.ts';
 import { encodeNativeCommand } from '../decode/native-command.ts';
 import type { OutgoingMessage } from '../domain/outgoing-message.ts';
-import type { Memory } from './memory.ts';
 import type { Stream } from './stream.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -11,13 +10,12 @@ import type { Surroundings } from './surroundings.ts';
 export function buildCommands(
   { clock, random, log, stops }: Surroundings,
   parts: {
-    readonly memory: Memory;
     readonly stream: Stream;
     readonly dialects: () => Dialects;
     readonly publish: (message: OutgoingMessage) => Promise<boolean>;
   },
 ): CommandBook {
-  const { memory, stream, dialects, publish } = parts;
+  const { stream, dialects, publish } = parts;
   const commands = new CommandBook({
     commit: (changed) => stream.commit({ changes: { commands: changed } }),
     publish: (command) => publish(dialects().encode(command, clock.now()) ?? encodeNativeCommand(command)),
@@ -27,7 +25,6 @@ export function buildCommands(
     newId: () => randomId('cmd', random),
     log,
   });
-  commands.load(memory.recovered.commands);
   stops.push('commands', () => commands.stop());
   return commands;
 }

@@ -13,6 +13,7 @@ import { decodeInfluxBatch } from '../decode/influx.ts';
 import type { Intake } from '../pipeline/intake.ts';
 import { payloadOptions } from './dialects.ts';
 import type { Identity } from './identity.ts';
+import type { LastingCallers } from './lasting-callers.ts';
 import type { Memory } from './memory.ts';
 import type { MqttSide } from './mqtt-side.ts';
 import type { Outlets } from './outlets.ts';
@@ -28,6 +29,8 @@ export interface HttpSideParts {
   readonly intake: Intake;
   readonly outlets: Outlets;
   readonly mqtt: MqttSide;
+  /** Live clients, to be closed when their key goes. */
+  readonly lasting: LastingCallers;
   readonly metrics: GatewayMetrics;
   readonly commands: CommandBook;
   readonly tryMapping: ApiPorts['tryMapping'];
@@ -87,7 +90,16 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
     assets: parts.dashboard ? await loadAssets(await parts.dashboard()) : { find: () => undefined },
   });
   const upgrades = new Map<string, Upgrade>([
-    [livePath, { isPublic: false, take: (request, socket, head) => outlets.live.handleUpgrade(request, socket, head) }],
+    [
+      livePath,
+      {
+        isPublic: false,
+        take(request, socket, head, { caller }) {
+          parts.lasting.add(socket, caller);
+          outlets.live.handleUpgrade(request, socket, head);
+        },
+      },
+    ],
   ]);
   const { handleUpgrade } = mqtt;
   if (handleUpgrade) {

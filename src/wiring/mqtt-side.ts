@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Timer } from '../base/clock.ts';
 import { sparkplugState } from '../decode/sparkplug-host.ts';
 import type { OutgoingMessage } from '../domain/outgoing-message.ts';
 import type { SessionRow } from '../domain/session-row.ts';
@@ -58,6 +57,8 @@ export interface MqttSideParts {
     closed(device: string, cause: 'disconnected' | 'connection_lost'): void;
     listens(device: string): void;
   };
+  /** A broker that was away is back, and takes messages again. */
+  readonly served: () => void;
   /** What a broker had retained when we came, by which dialects know their devices. */
   readonly retained: (message: Pick<Message, 'topic' | 'payload'>) => void;
 }
@@ -67,9 +68,6 @@ export function buildMqttSide(surroundings: Surroundings, parts: MqttSideParts):
     ? externalSide(surroundings, parts)
     : embeddedSide(surroundings, parts);
 }
-
-/** How long a credential that has run out may still be in use. */
-const revalidateMs = 5_000;
 
 function embeddedSide({ config, clock, random, log }: Surroundings, parts: MqttSideParts): MqttSide {
   const { memory, stream, identity, intake, presence } = parts;
@@ -101,22 +99,12 @@ function embeddedSide({ config, clock, random, log }: Surroundings, parts: MqttS
     },
   );
   const state = sparkplugStates(config.ingest.sparkplugHost, clock.now());
-  let revalidation: Timer | undefined;
-  /** Credentials also run out by themselves. */
-  const revalidateLater = (): void => {
-    revalidation = clock.after(revalidateMs, () => {
-      broker.revalidate();
-      revalidateLater();
-    });
-  };
   return {
     async start() {
       await broker.start();
-      revalidateLater();
       if (state) await broker.publish(state.online);
     },
     async stop() {
-      revalidation?.cancel();
       if (state) await broker.publish(state.offline);
       await broker.stop();
     },
@@ -157,7 +145,15 @@ function externalSide({ config, clock, random, log }: Surroundings, parts: MqttS
         key: certificate?.key ?? null,
       },
     },
-    { sink: parts.intake, redelivery: parts.memory.redelivery, retained: parts.retained, clock, random, log },
+    {
+      sink: parts.intake,
+      redelivery: parts.memory.redelivery,
+      retained: parts.retained,
+      served: parts.served,
+      clock,
+      random,
+      log,
+    },
   );
   return {
     start: () => Promise.resolve(broker.start()),

@@ -59,15 +59,16 @@ export function buildStream(
     judge: alerts,
     plan(transitions, { seq, at }, changes) {
       const { webhooks, registrations } = catalog.snapshot();
+      const nameOf = (device: string): string => registrations.get(device)?.name ?? '';
       const common = { webhooks, cursor: cursorAt(seq), at, newId: () => randomId('dlv', random) };
       return [
-        ...planDeliveries({ ...common, transitions, publicUrl: publicUrl() }),
+        ...planDeliveries({ ...common, transitions, publicUrl: publicUrl(), nameOf }),
         ...planDeviceDeliveries({
           ...common,
           changes,
           seq,
           describe: (device) => ({
-            name: registrations.get(device)?.name ?? '',
+            name: nameOf(device),
             lastSeen: devices.get(device)?.lastSeen ?? null,
           }),
         }),

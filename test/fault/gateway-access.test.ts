@@ -1,10 +1,12 @@
 // Closed by default, asked at the doors of a whole gateway: HTTP, the WebSocket upgrade and MQTT.
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { KeyCreated } from '../../src/contract/key.ts';
 import { type GatewayHere, startGatewayHere } from '../support/gateway-here.ts';
 import { ask, send } from '../support/http-client.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -94,6 +96,25 @@ describe('with a key', () => {
   it('a live client is let in only with it', async () => {
     expect(await upgrade({})).toBe(401);
     expect(await upgrade({ authorization: `Bearer ${key}` })).toBe(101);
+  });
+
+  it('a live client goes when its key goes, and the others stay', async () => {
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` };
+    const body = JSON.stringify({ name: 'screen', scopes: ['read'] });
+    const made = await ask(here.httpPort, '/api/v1/keys', { method: 'POST', headers, body });
+    const screen = KeyCreated.parse(made.json());
+    const connect = async (own: string): Promise<WebSocket> => {
+      const url = `ws://127.0.0.1:${here.httpPort}/api/v1/live`;
+      const socket = new WebSocket(url, { headers: { authorization: `Bearer ${own}` } });
+      await once(socket, 'open');
+      return socket;
+    };
+    const [staying, going] = [await connect(key), await connect(screen.key)];
+    const gone = once(going, 'close');
+    expect((await ask(here.httpPort, `/api/v1/keys/${screen.id}`, { method: 'DELETE', headers })).status).toBe(204);
+    await gone;
+    expect(staying.readyState).toBe(WebSocket.OPEN);
+    staying.terminate();
   });
 
   it('MQTT refuses without it or with another one, and takes readings with it', async () => {

@@ -37,6 +37,7 @@ function bodyOf(transition: Transition): string {
     cursor: 'e:1',
     at: 0,
     publicUrl: null,
+    nameOf: () => '',
     newId: (prefix) => randomId(prefix, random),
   });
   return delivery?.body ?? '';

@@ -14,10 +14,19 @@ function plan(change: Partial<DeliveryPlan>): Delivery[] {
     cursor: 'k3J9:42',
     at: 1_790_000_000_000,
     publicUrl: 'https://gateway.example/',
+    nameOf: () => '',
     newId: (prefix) => randomId(prefix, random),
     ...change,
   });
 }
+
+it('calls a device by the name that people gave it, and by its id where they gave none', () => {
+  const [named] = plan({ nameOf: (device) => `Fridge, not ${device}` });
+  const [unnamed] = plan({});
+  const device = sampleTransition().alert.device;
+  expect(JSON.parse(named.body)).toMatchObject({ data: { alert: { device, deviceName: `Fridge, not ${device}` } } });
+  expect(JSON.parse(unnamed.body)).toMatchObject({ data: { alert: { device, deviceName: device } } });
+});
 
 describe('a plan', () => {
   it('makes one delivery for every transition and every enabled webhook that wants its type', () => {

@@ -31,6 +31,8 @@ export interface ExternalBrokerParts {
   readonly redelivery: RedeliveryBook;
   /** Takes what the broker had retained when we came: old states, by which a dialect knows its devices. */
   readonly retained: (message: Message) => void;
+  /** The broker has granted the subscription, again after it was away. */
+  readonly served?: () => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -81,7 +83,7 @@ export class ExternalBroker {
             filters,
             will: index === 0 ? (options.state?.offline ?? null) : null,
           },
-          { ...parts, ...(index === 0 ? { subscribed: () => void this.#tell('online') } : {}) },
+          { ...parts, ...(index === 0 ? { subscribed: () => this.#served() } : {}) },
         ),
     );
   }
@@ -138,6 +140,11 @@ export class ExternalBroker {
     await this.#tell('offline');
     const connections = this.#listener ? [...this.#connections, this.#listener] : this.#connections;
     await Promise.all(connections.map((connection) => connection.stop()));
+  }
+
+  #served(): void {
+    void this.#tell('online');
+    this.#parts.served?.();
   }
 
   async #tell(state: 'online' | 'offline'): Promise<void> {
