@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import { RejectedError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import type { KeyRecord } from '../domain/key.ts';
-import { isExpired, newKey } from './keys.ts';
+import { isExpired, isOfNoUse, newKey } from './keys.ts';
 
 /** Where the records of keys are kept; changes resolve once they are durable, `not_found` and `conflict` reject. */
 export interface KeyStore {
@@ -17,10 +17,12 @@ export type KeyDecision = Pick<KeyRecord, 'name' | 'scopes' | 'mqtt' | 'expiresA
 
 /**
  * Makes, changes and removes keys. It never leaves a gateway whose keys cannot make another one, nor one that is open
- * again because its last key went; both would happen by accident and be noticed late.
+ * again because its last key went; both would happen by accident and be noticed late. Requests take turns: each is judged
+ * by the keys that the one before it left.
  */
 export class KeyDesk {
   readonly #parts: KeyDeskParts;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: KeyDeskParts) {
     this.#parts = parts;
@@ -30,9 +32,27 @@ export class KeyDesk {
     return this.#parts.store.keys();
   }
 
-  /** The key in the answer is kept nowhere. `conflict`: the first key must be able to make the others. */
-  async create(draft: KeyDecision): Promise<{ readonly key: string; readonly record: KeyRecord }> {
+  /**
+   * The key in the answer is kept nowhere. `conflict`: the first key must be able to make the others; `validation_failed`:
+   * a key for MQTT that may do nothing there.
+   */
+  create(draft: KeyDecision): Promise<{ readonly key: string; readonly record: KeyRecord }> {
+    return this.#inTurn(() => this.#create(draft));
+  }
+
+  /** Replaces the fields given. Rejects as `create` does, and with `not_found`. */
+  update(id: string, patch: Partial<KeyDecision>): Promise<KeyRecord> {
+    return this.#inTurn(() => this.#update(id, patch));
+  }
+
+  /** `conflict` for the last key that can make others, without `force`; `not_found`. */
+  remove(id: string, options: { readonly force: boolean }): Promise<void> {
+    return this.#inTurn(() => this.#remove(id, options));
+  }
+
+  async #create(draft: KeyDecision): Promise<{ readonly key: string; readonly record: KeyRecord }> {
     const { store, random, clock } = this.#parts;
+    refuseUseless(draft);
     const made = newKey(random, { ...draft, createdAt: new Date(clock.now()).toISOString() });
     if (!this.#canMakeKeys([...store.keys(), made.record])) {
       throw new RejectedError(
@@ -44,17 +64,19 @@ export class KeyDesk {
     return made;
   }
 
-  async update(id: string, patch: Partial<KeyDecision>): Promise<KeyRecord> {
+  async #update(id: string, patch: Partial<KeyDecision>): Promise<KeyRecord> {
     const { store } = this.#parts;
     const changed = store.keys().map((key) => (key.id === id ? { ...key, ...patch } : key));
-    this.#found(id);
+    const before = this.#found(id);
+    // A name can be changed whatever the key may do.
+    if (patch.scopes || patch.mqtt) refuseUseless({ ...before, ...patch });
     if (this.#canMakeKeys(store.keys()) && !this.#canMakeKeys(changed))
       throw lastOne('without it nobody could make another');
     await store.updateKey(id, patch);
     return this.#found(id);
   }
 
-  async remove(id: string, { force }: { readonly force: boolean }): Promise<void> {
+  async #remove(id: string, { force }: { readonly force: boolean }): Promise<void> {
     const { store } = this.#parts;
     this.#found(id);
     const others = store.keys().filter((key) => key.id !== id);
@@ -77,6 +99,12 @@ export class KeyDesk {
     if (!key) throw new RejectedError('not_found', `there is no key "${id}"; GET /api/v1/keys lists them`);
     return key;
   }
+
+  #inTurn<T>(step: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(step);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
 }
 
 export interface KeyDeskParts {
@@ -85,6 +113,15 @@ export interface KeyDeskParts {
   readonly hasAdminKey: boolean;
   readonly random: Random;
   readonly clock: Clock;
+}
+
+function refuseUseless(decision: Pick<KeyDecision, 'scopes' | 'mqtt'>): void {
+  if (!isOfNoUse(decision)) return;
+  throw new RejectedError(
+    'validation_failed',
+    'a key with the scope "mqtt" may do there only what its filters say, and it has none; give it some in "mqtt" (--publish, --subscribe), "#" for everything',
+    { pointer: '/mqtt' },
+  );
 }
 
 function lastOne(why: string): RejectedError {

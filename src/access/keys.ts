@@ -68,3 +68,9 @@ export function mqttRights(record: KeyRecord): TopicRights | null {
   if (record.scopes.includes('admin')) return everything;
   return record.scopes.includes('mqtt') ? record.mqtt : null;
 }
+
+/** Whether it could connect to the broker, and neither publish nor subscribe to anything there. */
+export function isOfNoUse(record: Pick<KeyRecord, 'scopes' | 'mqtt'>): boolean {
+  if (record.scopes.includes('admin') || !record.scopes.includes('mqtt')) return false;
+  return record.mqtt.publish.length + record.mqtt.subscribe.length === 0;
+}
