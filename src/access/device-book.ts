@@ -44,7 +44,8 @@ const refusals = {
   blocked: { code: 'device_blocked', detail: 'this device was blocked; POST /api/v1/devices/{id}/approve lets it in' },
   pending: {
     code: 'device_pending',
-    detail: 'this device waits for approval; POST /api/v1/devices/{id}/approve lets it in',
+    detail:
+      'this device waits for approval; POST /api/v1/devices/{id}/approve lets it in. What it sent is kept in the quarantine, and POST /api/v1/quarantine/retry with {"reason":"device_pending"} takes it in then',
   },
   unknown: {
     code: 'device_unknown',
