@@ -58,6 +58,9 @@ export interface BatchOptions {
 /** Room in the window for what a message weighs beside its bytes: objects, columns, the alert overlay. */
 const overheadBytes = 256;
 
+/** So many messages of the quarantine that were taken in are remembered: whoever had read one before may still ask for it. */
+const retriedMax = 10_000;
+
 const none: readonly never[] = [];
 const anyDevice: DeviceBook = { terms: () => openTerms };
 const nativeOnly: MessageDialects = {
@@ -77,6 +80,8 @@ export class Intake {
   readonly #placement: Placement;
   readonly #reader: MessageReader;
   readonly #posts: PostReader;
+  /** Messages of the quarantine that are tried again, or were with success, by id; the oldest is forgotten first. */
+  readonly #retries = new Map<number, Promise<PostOutcome>>();
 
   constructor(parts: IntakeParts) {
     const { registry, ledger, devices = anyDevice, dialects = nativeOnly, commands = nobodyWaits } = parts;
@@ -150,10 +155,28 @@ export class Intake {
 
   /**
    * A message of the quarantine, tried again as if it came when it came; its row goes with the commit of its readings.
-   * What it says of its device's state is passed over, for newer may be known. Rejects with `RejectedError` when it is
-   * still wrong, and with `TransientError`.
+   * What it says of its device's state is passed over, for newer may be known. Whoever asks for the same message at the
+   * same time, or later with a record read before, gets the same answer: readings without a time would else be stored
+   * twice. Rejects with `RejectedError` when it is still wrong, and with `TransientError`.
    */
-  async retry(record: QuarantineRecord): Promise<PostOutcome> {
+  retry(record: QuarantineRecord): Promise<PostOutcome> {
+    const { id } = record;
+    const known = this.#retries.get(id);
+    if (known) {
+      this.redelivered();
+      return known;
+    }
+    const outcome = this.#retry(record);
+    this.#retries.set(id, outcome);
+    outcome.catch(() => this.#retries.delete(id));
+    if (this.#retries.size > retriedMax) {
+      const [oldest] = this.#retries.keys();
+      this.#retries.delete(oldest);
+    }
+    return outcome;
+  }
+
+  async #retry(record: QuarantineRecord): Promise<PostOutcome> {
     const { ledger } = this.#parts;
     this.#receiveRequest();
     const read = this.#refusing(() => this.#readAgain(record));

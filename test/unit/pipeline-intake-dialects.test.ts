@@ -338,6 +338,28 @@ describe('a quarantined message tried again', () => {
     expect(rig.stored.map((line) => Number(line.split(' ')[1]) - message.receivedAt)).toEqual([0, 1, 2]);
   });
 
+  it('by two at once, or by somebody who still holds its record, is stored once', async () => {
+    const message = record({ topic: 'devices/meter/telemetry' });
+    const [first, second] = await Promise.all([rig.intake.retry(message), rig.intake.retry({ ...message })]);
+    expect(await rig.intake.retry(message)).toEqual(first);
+    expect(second).toEqual(first);
+    expect([rig.stored.length, rig.store.commits.length]).toEqual([1, 1]);
+    expect(rig.ledger.messages).toMatchObject({ received: 3, accepted: 1, redelivered: 2 });
+  });
+
+  it('is tried anew after it was refused, or could not be kept', async () => {
+    const message = record({ topic: 'devices/meter/telemetry' });
+    rig.store.full = true;
+    await Promise.all([1, 2].map(() => expect(rig.intake.retry(message)).rejects.toThrow(TransientError)));
+    rig.store.full = false;
+    rig.clock.advance(250);
+    await settle();
+    refuse('meter', 'device_blocked');
+    await expect(rig.intake.retry(message)).rejects.toMatchObject({ code: 'device_blocked' });
+    terms.delete('meter');
+    expect(await rig.intake.retry(message)).toMatchObject({ stored: 1 });
+  });
+
   it('that is still wrong is refused and stays', async () => {
     refuse('meter', 'device_blocked');
     await expect(rig.intake.retry(record({ topic: 'devices/meter/telemetry' }))).rejects.toMatchObject({
