@@ -242,3 +242,18 @@ describe('retained messages', () => {
     expect(store.counts().retainedBytes).toBeLessThanOrEqual(1_000);
   });
 });
+
+it('what comes while a session is being taken up leaves with its queue alone', async () => {
+  const rig = await start({});
+  await visit(rig, 'away', { filters: ['w/#'] });
+  const client: StoreClient = { id: 'away', clean: false, closed: false };
+  await rig.store.subscriptionsByClient(client);
+  // aedes restores the subscriptions now, and only then says that the client is there.
+  const packet = message('w/a', 'will');
+  await enqueue(rig.store, packet);
+  expect(rig.broker.authorizeForward(client, packet)).toBeNull();
+  rig.broker.emit('client', client);
+  expect(rig.broker.authorizeForward(client, packet)).toBeNull();
+  const replayed: StoredPacket[] = await rig.store.outgoingStream(client).toArray();
+  expect(replayed.map(({ payload }) => payload.toString())).toEqual(['will']);
+});

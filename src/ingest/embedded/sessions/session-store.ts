@@ -248,8 +248,11 @@ export class SessionStore implements Guard {
   }
 
   holds(client: StoreClient, packet: StoredPacket): boolean {
-    const session = this.#sessionWith(client);
-    return session !== undefined && this.#outgoing.holds(session, packet);
+    const session = client.clean === true ? undefined : this.#table.get(client.id);
+    if (!session) return false;
+    // Its subscriptions are restored before it is known as connected; what comes in between leaves with the queue.
+    if (this.#isTracking && session.client !== client) return session.isOpening;
+    return this.#outgoing.holds(session, packet);
   }
 
   isFromQueue(packet: StoredPacket): boolean {
