@@ -137,7 +137,10 @@ export class CommandBook {
     this.#lanes.get(device)?.arrived();
   }
 
-  /** The device, which is connected, was granted a subscription: it gets what nobody took before. */
+  /**
+   * The device, which is connected, was granted a subscription, or spoke in its dialect, which says how it is reached: it
+   * gets what nobody took before.
+   */
   deviceListens(device: string): void {
     this.#lanes.get(device)?.listens();
   }

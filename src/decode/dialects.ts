@@ -20,6 +20,7 @@ export class Dialects {
   #mappings: MappedTopics;
   /** By topic; null for topics that belong to nobody. */
   #remembered = new Map<string, Dialect | null>();
+  #heard: (device: string) => void = () => {};
 
   /** Mappings are asked before `dialects`, in their order: they are the user's own word. Throws `InvariantError` for a mapping with faults. */
   constructor({
@@ -42,6 +43,14 @@ export class Dialects {
     this.#remembered = new Map();
   }
 
+  /**
+   * Is told of every device that a message spoke of, or came from: only once it has spoken is it known how a command
+   * reaches it, and by then it has long connected and subscribed. Called for each message, so it must be quick.
+   */
+  onHeard(listener: (device: string) => void): void {
+    this.#heard = listener;
+  }
+
   /** Whether any dialect understands messages on the topic; the others are relayed untouched. */
   claims(topic: string): boolean {
     return this.#of(topic) !== null;
@@ -53,7 +62,12 @@ export class Dialects {
     if (!dialect) {
       throw new RejectedError('topic_invalid', `no dialect and no mapping understands "${shown(message.topic)}"`);
     }
-    return dialect.decode(message);
+    const decoded = dialect.decode(message);
+    const { sender, again } = message;
+    if (again) return decoded;
+    for (const { device } of decoded.devices) this.#heard(device);
+    if (sender.device !== null && decoded.devices.length === 0) this.#heard(sender.device);
+    return decoded;
   }
 
   /** A payload on `devices/{device}/telemetry` in the dialect of the device's profile. Throws `RejectedError`. */

@@ -25,6 +25,7 @@ export function buildCommands(
     newId: () => randomId('cmd', random),
     log,
   });
+  dialects().onHeard((device) => commands.deviceListens(device));
   stops.push('commands', () => commands.stop());
   return commands;
 }
