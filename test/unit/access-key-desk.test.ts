@@ -9,8 +9,9 @@ import { FakeClock } from '../support/fake-clock.ts';
 const nothing = { publish: [], subscribe: [] };
 const admin: KeyDecision = { name: 'admin', scopes: ['admin'], mqtt: nothing, expiresAt: null };
 
+const written = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 function deskOver(records: KeyRecord[]): KeyDesk {
-  const written = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   return new KeyDesk({
     random: seededRandom(5),
     clock: new FakeClock(),
