@@ -31,6 +31,7 @@ export function provisioningRoutes(ports: ApiPorts): readonly Route[] {
       'With a provisioning key as bearer token: `Authorization: Bearer pulseprov_…`. The token is shown this once. A device that exists otherwise, or has a token, is refused: a person can give it a new one.',
     // The provisioning key is the credential, and it opens nothing else.
     isPublic: true,
+    judge: (authorization) => void keyPresented(authorization),
     params: noParameters,
     query: noParameters,
     body: jsonBody(ProvisionRequest),
@@ -44,17 +45,7 @@ export function provisioningRoutes(ports: ApiPorts): readonly Route[] {
       'storage_unavailable',
     ],
     async handler({ body, authorization }) {
-      const [, presented = ''] = /^Bearer (pulseprov_\S+)$/i.exec(authorization ?? '') ?? [];
-      const key = presented === '' ? null : provisioning.verify(presented);
-      if (!key) {
-        throw new RequestRefused(
-          'unauthorized',
-          'send "Authorization: Bearer pulseprov_…" with a key that still holds',
-          {
-            headers: { 'www-authenticate': 'Bearer realm="pulsegate provisioning"' },
-          },
-        );
-      }
+      const key = keyPresented(authorization);
       const { token, approval } = await provisioning.provision({ device: body.device, key: key.id });
       return { device: body.device, token, approval };
     },
@@ -144,6 +135,15 @@ export function provisioningRoutes(ports: ApiPorts): readonly Route[] {
   });
 
   return [provision, list, create, one, update, remove];
+
+  function keyPresented(authorization: string | undefined): { readonly id: string } {
+    const [, presented = ''] = /^Bearer (pulseprov_\S+)$/i.exec(authorization ?? '') ?? [];
+    const key = presented === '' ? null : provisioning.verify(presented);
+    if (key) return key;
+    throw new RequestRefused('unauthorized', 'send "Authorization: Bearer pulseprov_…" with a key that still holds', {
+      headers: { 'www-authenticate': 'Bearer realm="pulsegate provisioning"' },
+    });
+  }
 
   function keyOf(id: string): KeptKey {
     const key = decisions.provisioningKeys().find((key) => key.id === id);

@@ -107,6 +107,8 @@ interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, B, S extends z
   /** Left out: `read` for GET, `admin` for everything else. */
   readonly scope?: RouteScope;
   readonly forDevices?: boolean;
+  /** Throws for credentials that the route itself must judge, before any of the body is read. */
+  readonly judge?: (authorization: string | undefined) => void;
   readonly params: P;
   readonly query: Q;
   readonly body: BodySpec<B> | null;
@@ -162,6 +164,7 @@ export function route<P extends z.ZodObject, Q extends z.ZodObject, B, S extends
     refusals: spec.refusals ?? [],
     foreign: null,
     async answer(incoming) {
+      spec.judge?.(incoming.authorization);
       const params = parseParameters(spec.params, new URLSearchParams(incoming.params));
       const query = parseParameters(spec.query, incoming.query);
       const { caller, authorization, now, signal } = incoming;

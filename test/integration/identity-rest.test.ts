@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Api } from '../../src/api/app.ts';
 import type { HttpServer } from '../../src/api/server.ts';
@@ -258,6 +260,24 @@ describe('tokens', () => {
 });
 
 describe('provisioning', () => {
+  test('with a key that does not hold is refused before any of the body came', async () => {
+    const head = [
+      'POST /api/v1/provision HTTP/1.1',
+      'host: localhost',
+      'authorization: Bearer pulseprov_nobody',
+      'content-type: application/json',
+      'content-length: 1000000',
+    ];
+    const socket = connect(port, '127.0.0.1');
+    try {
+      socket.write(`${head.join('\r\n')}\r\n\r\n`);
+      const [first] = await once(socket, 'data');
+      expect(String(first)).toMatch(/^HTTP\/1\.1 401 /);
+    } finally {
+      socket.destroy();
+    }
+  });
+
   test('needs a key that still holds, and gives each device one token', async () => {
     await posted('createProfile', '/api/v1/profiles', profile);
     const draft = { name: 'batch', profile: 'tracker', approval: false, devicesMax: 1 };
