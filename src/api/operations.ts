@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Broker } from '../contract/broker.ts';
 import { Health } from '../contract/rest.ts';
 import { noParameters } from './parameters.ts';
 import type { ApiPorts } from './ports.ts';
@@ -58,5 +59,19 @@ export function operationRoutes(ports: ApiPorts): readonly Route[] {
     handler: () => ports.metrics.render(),
   });
 
-  return [healthy, ready, metrics];
+  const broker = route({
+    method: 'GET',
+    path: '/api/v1/broker',
+    id: 'getBroker',
+    tag: 'operations',
+    summary: 'Where devices connect',
+    description: 'With the ports as they were picked.',
+    params: noParameters,
+    query: noParameters,
+    body: null,
+    success: { status: 200, description: 'The broker', schema: Broker },
+    handler: () => ports.broker(),
+  });
+
+  return [healthy, ready, metrics, broker];
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Fault } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
+import type { Broker } from '../contract/broker.ts';
 import type { ErrorCode } from '../contract/error-codes.ts';
 import type { KeyDraft, KeyPatch } from '../contract/key.ts';
 import type { RegistrationDraft, RegistrationPatch } from '../contract/device.ts';
@@ -72,6 +73,8 @@ export interface ApiPorts {
   /** The position of the newest commit. */
   cursor(): string;
   ready(): Readiness;
+  /** Where devices connect. */
+  broker(): Broker;
   readonly metrics: Metrics;
   readonly assets: Assets;
 }

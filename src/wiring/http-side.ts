@@ -21,6 +21,9 @@ import { readCertificate } from './pem.ts';
 import type { Stream } from './stream.ts';
 import type { Surroundings } from './surroundings.ts';
 
+/** Where MQTT is spoken over WebSocket, below the base path. */
+const mqttPath = '/mqtt';
+
 export interface HttpSideParts {
   readonly catalog: Catalog;
   readonly memory: Memory;
@@ -86,6 +89,12 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
     checkTarget: (url) => void outlets.guard.checkTarget(url),
     cursor: () => cursorAt(stream.pipeline.seq),
     ready: parts.ready,
+    broker: () => ({
+      mode: config.mqtt.mode,
+      url: mqtt.url,
+      tlsUrl: mqtt.tlsUrl,
+      webSocketPath: mqtt.handleUpgrade ? `${config.http.basePath}${mqttPath}` : null,
+    }),
     metrics: parts.metrics,
     assets: parts.dashboard ? await loadAssets(await parts.dashboard()) : { find: () => undefined },
   });
@@ -103,7 +112,7 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
   ]);
   const { handleUpgrade } = mqtt;
   if (handleUpgrade) {
-    upgrades.set('/mqtt', {
+    upgrades.set(mqttPath, {
       isPublic: true,
       take: (request, socket, head, { remoteAddress }) => handleUpgrade(request, socket, head, remoteAddress),
     });

@@ -33,6 +33,8 @@ export interface MqttSide {
   readonly fault: string | null;
   /** For people; with the port that was picked. */
   readonly url: string;
+  /** MQTT over TLS; null where it is not offered, or by a broker elsewhere. */
+  readonly tlsUrl: string | null;
   readonly handleUpgrade:
     | ((request: IncomingMessage, socket: Duplex, head: Buffer, remoteAddress: string | undefined) => void)
     | null;
@@ -117,6 +119,9 @@ function embeddedSide({ config, clock, random, log }: Surroundings, parts: MqttS
     get url() {
       return urlOf('mqtt', mqtt.host, broker.port);
     },
+    get tlsUrl() {
+      return broker.tlsPort === null ? null : urlOf('mqtts', mqtt.host, broker.tlsPort);
+    },
     handleUpgrade: mqtt.webSocket
       ? (request, socket, head, remoteAddress) => broker.handleUpgrade(request, socket, head, remoteAddress)
       : null,
@@ -168,6 +173,7 @@ function externalSide({ config, clock, random, log }: Surroundings, parts: MqttS
       return broker.fault;
     },
     url: shownUrl(external.url),
+    tlsUrl: null,
     handleUpgrade: null,
     counts: () => ({ broker: null, sessions: null, external: broker.counts() }),
   };

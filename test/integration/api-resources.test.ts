@@ -301,6 +301,7 @@ test('a payload cut in the middle of a character is still text', async () => {
 
 test('readiness is 503 with its reasons until the gateway is ready; health does not care', async () => {
   expect(await get('getReadiness', '/readyz')).toEqual({ status: 'ok' });
+  expect(await get('getBroker', '/api/v1/broker')).toMatchObject({ mode: 'embedded', tlsUrl: null });
   strangers.ready = false;
   const problem = expectProblem(await ask(port, '/readyz'), 'storage_unavailable');
   expect(problem.detail).toBe('the database is full');
