@@ -1,3 +1,5 @@
+import type { Broker } from '../contract/broker.ts';
+
 /** Where devices connect. */
 export interface BrokerAddress {
   readonly host: string;
@@ -13,6 +15,12 @@ export function parseBroker(text: string): BrokerAddress | null {
   const host = bracketed ?? plain;
   const number = port === undefined ? defaultPort : Number(port);
   return host === undefined || number < 1 || number > 65_535 ? null : { host, port: number };
+}
+
+/** What the gateway says of its broker, as devices reach it: a wildcard is the host of the page; null where it speaks no plain MQTT. */
+export function brokerOf({ url }: Pick<Broker, 'url'>, pageHost: string): BrokerAddress | null {
+  const address = /^mqtt:/i.test(url) ? parseBroker(url) : null;
+  return address !== null && ['0.0.0.0', '::'].includes(address.host) ? { ...address, host: pageHost } : address;
 }
 
 export function brokerText({ host, port }: BrokerAddress): string {

@@ -1,17 +1,39 @@
-import { type ReadonlySignal, signal } from '@preact/signals';
-import { type BrokerAddress, brokerText, defaultPort, parseBroker } from './broker-address.ts';
+import { computed, effect, type ReadonlySignal, signal } from '@preact/signals';
+import type { Broker } from '../contract/broker.ts';
+import { type BrokerAddress, brokerOf, brokerText, defaultPort, parseBroker } from './broker-address.ts';
+import { connection, rest } from './gateway.ts';
 
 const storageKey = 'pulsegate.broker';
-const known = signal<BrokerAddress>(stored() ?? { host: pageHost(), port: defaultPort });
+const written = signal<BrokerAddress | null>(stored());
+const told = signal<BrokerAddress>({ host: pageHost(), port: defaultPort });
 
-/** The broker as devices see it: the host of this page on MQTT's own port, until somebody says otherwise. */
-export const broker: ReadonlySignal<BrokerAddress> = known;
+/**
+ * The broker as devices see it: what somebody wrote here, else what the gateway says; until it has, the host of this
+ * page on MQTT's own port.
+ */
+export const broker: ReadonlySignal<BrokerAddress> = computed(() => written.value ?? told.value);
+
+/** Asks the gateway whenever it is there again, for it may have come back on another port; called once. */
+export function startBroker(): void {
+  const isLive = computed(() => connection.value.kind === 'live');
+  effect(() => {
+    if (!isLive.value) return;
+    rest.get<Broker>('api/v1/broker').then(
+      (answer) => {
+        told.value = brokerOf(answer, pageHost()) ?? told.value;
+      },
+      () => {
+        // What was assumed before still holds; the page says elsewhere that the gateway is not there.
+      },
+    );
+  });
+}
 
 /** Takes what somebody wrote and remembers it in this browser; false when it is no address. */
 export function setBroker(text: string): boolean {
   const address = parseBroker(text);
   if (address === null) return false;
-  known.value = address;
+  written.value = address;
   try {
     localStorage.setItem(storageKey, brokerText(address));
   } catch {

@@ -128,6 +128,8 @@ describe.each(widths)('on a %s screen', (size, width, height, colorScheme) => {
     const note = page.getByTestId('token-note');
     const token = await note.getByTestId('token').innerText();
     expect(token).toMatch(/^pulsedev_/);
+    // Where the broker is, the page has from the gateway.
+    expect(await note.locator('[name=broker]').inputValue()).toBe(running.mqtt.url.replace('mqtt://', ''));
     await note.locator('[name=broker]').fill('not an address');
     await note.getByText('Write a host and a port').waitFor();
     await note.locator('[name=broker]').fill(running.mqtt.url);

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { brokerText, parseBroker, publishLine } from '../../src/dashboard/broker-address.ts';
+import { brokerOf, brokerText, parseBroker, publishLine } from '../../src/dashboard/broker-address.ts';
 import { causeText, nameOf, parseTags, tagTexts } from '../../src/dashboard/device-text.ts';
 import { payloadText, reasonText } from '../../src/dashboard/payload-text.ts';
 
@@ -55,6 +55,17 @@ describe('names and tags', () => {
 });
 
 describe('the address of the broker', () => {
+  test.each([
+    ['mqtt://127.0.0.1:18831', { host: '127.0.0.1', port: 18_831 }],
+    ['mqtt://0.0.0.0:1883', { host: 'gateway.example', port: 1883 }],
+    ['mqtt://[::]:1884', { host: 'gateway.example', port: 1884 }],
+    ['mqtt://[2001:db8::1]:1883', { host: '2001:db8::1', port: 1883 }],
+    ['mqtts://broker.example:8883', null],
+    ['wss://broker.example/mqtt', null],
+  ])('is, of %s, what a device can use', (url, address) => {
+    expect(brokerOf({ url }, 'gateway.example')).toEqual(address);
+  });
+
   test.each([
     ['gate.local', 'gate.local', 1883],
     ['10.0.0.2:1884', '10.0.0.2', 1884],
