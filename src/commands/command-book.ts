@@ -24,6 +24,8 @@ const retryMs = 1_000;
  *
  *     create ─► queued ──publish──► sent ──reply──► succeeded | failed
  *                  └──────────────────┴── expired | cancelled
+ *
+ * One that turns out to make no sense to its device when it is handed over has failed, too.
  */
 export class CommandBook {
   readonly #ports: CommandPorts;
@@ -208,7 +210,10 @@ export class CommandBook {
   #laneOf(device: string): Lane {
     let lane = this.#lanes.get(device);
     if (!lane) {
-      lane = new Lane(device, this.#ports, (command) => this.#sent(command));
+      lane = new Lane(device, this.#ports, {
+        published: (command) => this.#sent(command),
+        refused: (command, refusal) => this.#refused(command, refusal),
+      });
       this.#lanes.set(device, lane);
     }
     return lane;
@@ -221,6 +226,15 @@ export class CommandBook {
     if (!known || this.#isStopped) return;
     this.#ports.commit([{ ...known, state: 'sent', sentAt: this.#ports.now() }]).catch((error: unknown) => {
       this.#ports.log.warn({ id: command.id, error: messageOf(error) }, 'that a command was sent could not be kept');
+    });
+  }
+
+  /** Should that not be kept, it is handed over, and refused, again when its device comes back. */
+  #refused(command: Command, { message }: RejectedError): void {
+    if (this.#isStopped) return;
+    const failed: Command = { ...command, state: 'failed', result: { error: message }, settledAt: this.#ports.now() };
+    this.#ports.commit([failed]).catch((error: unknown) => {
+      this.#ports.log.warn({ id: command.id, error: messageOf(error) }, 'that a command failed could not be kept');
     });
   }
 

@@ -1,6 +1,14 @@
-import { messageOf } from '../base/errors.ts';
+import { messageOf, RejectedError } from '../base/errors.ts';
 import { type Command, isFinal } from '../domain/command.ts';
 import type { CommandPorts } from './ports.ts';
+
+/** What a lane tells of its commands. */
+export interface LaneListener {
+  /** It was handed over, perhaps not for the first time. */
+  published(command: Command): void;
+  /** It makes no sense to its device, whose dialect or description was not known when it was made. */
+  refused(command: Command, refusal: RejectedError): void;
+}
 
 /**
  * The open commands of one device, in order of creation, and the one who hands them over: one after the other, so that
@@ -9,7 +17,7 @@ import type { CommandPorts } from './ports.ts';
 export class Lane {
   readonly device: string;
   readonly #ports: CommandPorts;
-  readonly #published: (command: Command) => void;
+  readonly #listener: LaneListener;
   readonly #open = new Map<string, Command>();
   /** Ids that are to be handed over, or handed over again. */
   readonly #due = new Set<string>();
@@ -19,10 +27,10 @@ export class Lane {
   /** Counts how often the device came or began to listen, so that a "nobody there" of before is not taken for one of now. */
   #arrivals = 0;
 
-  constructor(device: string, ports: CommandPorts, published: (command: Command) => void) {
+  constructor(device: string, ports: CommandPorts, listener: LaneListener) {
     this.device = device;
     this.#ports = ports;
-    this.#published = published;
+    this.#listener = listener;
   }
 
   get size(): number {
@@ -80,13 +88,26 @@ export class Lane {
       const { expiresAt } = next;
       if (expiresAt <= this.#ports.now()) continue;
       const arrivals = this.#arrivals;
-      if (await this.#ports.publish(next)) {
-        this.#published(next);
+      const isTaken = await this.#handOver(next);
+      if (isTaken === null) continue;
+      if (isTaken) {
+        this.#listener.published(next);
         continue;
       }
       if (!this.#open.has(next.id)) continue;
       this.#due.add(next.id);
       if (arrivals === this.#arrivals) this.#miss();
+    }
+  }
+
+  /** Whether somebody took it; null for one that nobody ever can, which must not hold up those behind it. */
+  async #handOver(command: Command): Promise<boolean | null> {
+    try {
+      return await this.#ports.publish(command);
+    } catch (error) {
+      if (!(error instanceof RejectedError)) throw error;
+      this.#listener.refused(command, error);
+      return null;
     }
   }
 

@@ -11,7 +11,8 @@ export interface CommandPorts {
   readonly commit: (commands: readonly Command[]) => Promise<void>;
   /**
    * Hands a command to its device, in the device's dialect. True when it is connected, or a durable session keeps the
-   * message for it; false when there is nobody to hand it to.
+   * message for it; false when there is nobody to hand it to. Rejects with `RejectedError` for a command that its device
+   * could not understand, which was not known when it was made.
    */
   readonly publish: (command: Command) => Promise<boolean>;
   /** Throws `RejectedError` for a command that its device could not understand. Every command is asked about; without it all are taken. */

@@ -1,4 +1,4 @@
-import { TransientError } from '../../src/base/errors.ts';
+import { RejectedError, TransientError } from '../../src/base/errors.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { CommandBook } from '../../src/commands/command-book.ts';
 import type { CommandLimits } from '../../src/commands/ports.ts';
@@ -13,6 +13,8 @@ export class CommandsWorld {
   /** Every final state that came to be on disk, by id. */
   readonly finals = new Map<string, string[]>();
   readonly online = new Set<string>();
+  /** Names of commands that make no sense to their devices, as is known by now. */
+  readonly senseless = new Set<string>();
   /** Device and id of every command that was handed over, in order. */
   readonly published: string[] = [];
   /** Commits are kept waiting. */
@@ -60,8 +62,9 @@ export class CommandsWorld {
     const book: CommandBook = new CommandBook(
       {
         commit: (commands) => this.#commit(book, commands),
-        publish: async ({ device, id }) => {
+        publish: async ({ device, id, name }) => {
           await Promise.resolve();
+          if (this.senseless.has(name)) throw new RejectedError('validation_failed', `there is no ${name}`);
           if (!this.online.has(device) || this.book !== book) return false;
           this.published.push(`${device} ${id}`);
           return true;

@@ -67,6 +67,19 @@ describe('a command', () => {
     expect(world.published).toEqual(made.map(({ id }) => `a ${id}`));
   });
 
+  it('that makes no sense to its device, as turns out when it is handed over, fails and holds up no other', async () => {
+    const world = new CommandsWorld();
+    world.senseless.add('explode');
+    const bad = await world.book.create({ ...draft(), name: 'explode' });
+    const final = world.book.wait(bad.id, forever);
+    const good = await world.book.create(draft());
+    world.arrive('a');
+    await settled();
+    expect(world.published).toEqual([`a ${good.id}`]);
+    expect(await final).toMatchObject({ id: bad.id, state: 'failed', result: { error: 'there is no explode' } });
+    expect([world.disk.get(bad.id)?.state, world.book.counts().open]).toEqual(['failed', 1]);
+  });
+
   it('is handed over again, under its id, when its device comes back without having answered', async () => {
     const world = new CommandsWorld();
     world.arrive('a');
