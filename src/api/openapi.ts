@@ -48,7 +48,13 @@ export function openApiDocument(
           key: {
             type: 'http',
             scheme: 'bearer',
-            description: 'A key, `pulse_…`. Not needed in open mode: no keys exist and everything stays on loopback',
+            description:
+              'A key, `pulse_…`; beside it stands the scope that it needs. Not needed in open mode: no keys exist and everything stays on loopback',
+          },
+          deviceToken: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'The token of a device, `pulsedev_…`, with which it sends readings of its own',
           },
         },
       },
@@ -95,8 +101,12 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
       ...problemsOf(route),
     },
   };
-  if (route.description !== '') operation.description = route.description;
-  if (route.isPublic) operation.security = [];
+  const description = [route.description, needOf(route)].filter(Boolean).join(' ');
+  if (description !== '') operation.description = description;
+  // OpenAPI 3.1: beside a scheme that is not OAuth stand the roles that are needed.
+  operation.security = route.isPublic
+    ? []
+    : [{ key: [route.scope] }, ...(route.forDevices ? [{ deviceToken: [] }] : []), {}];
   if (body) {
     operation.requestBody = {
       required: true,
@@ -104,6 +114,11 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     };
   }
   return operation;
+}
+
+function needOf({ isPublic, scope, forDevices }: Route): string {
+  if (isPublic) return '';
+  return `Needs a key with the scope \`${scope}\`${forDevices ? ", or a device's token" : ''}.`;
 }
 
 function successOf(

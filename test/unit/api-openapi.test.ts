@@ -28,7 +28,7 @@ const operation = z.strictObject({
     z.string().regex(/^[245]\d\d$/),
     z.strictObject({ description: z.string().min(1), content: media.optional() }),
   ),
-  security: z.array(z.never()).optional(),
+  security: z.array(z.record(z.string(), z.array(z.string()))),
 });
 /** What OpenAPI 3.1 asks of a document, as far as this one goes. */
 const shape = z.strictObject({
@@ -121,6 +121,19 @@ test('lists take limit and page, and no route takes a parameter without a descri
 test('what no key protects asks for none; a device that asks for its token has a key of another kind', () => {
   const open = routes.filter((route) => parsed.paths[route.path][methodOf(route.method)]?.security?.length === 0);
   expect(open.map((route) => route.path)).toEqual(['/api/v1/provision', '/ping', '/health', '/healthz', '/readyz']);
+});
+
+test('every other route says which scope a key needs for it, and whether a device may come with its token', () => {
+  const shown = routes
+    .filter((route) => !route.isPublic)
+    .map((route) => ({ route, operation: parsed.paths[route.path][methodOf(route.method)] }));
+  for (const { route, operation } of shown) {
+    const device = route.forDevices ? [{ deviceToken: [] }] : [];
+    expect(operation?.security, route.id).toEqual([{ key: [route.scope] }, ...device, {}]);
+    expect(operation?.description, route.id).toContain(`scope \`${route.scope}\``);
+  }
+  const scopes = Object.fromEntries(shown.map(({ route, operation }) => [route.id, operation?.security[0].key]));
+  expect(scopes).toMatchObject({ listDevices: ['read'], postReadings: ['write'], listKeys: ['admin'] });
 });
 
 function reference(name: string): object {
