@@ -31,7 +31,9 @@ const deviceFields = {
   stateCause: z.enum(stateCauses).nullable().meta({ description: 'How the state became known' }),
   firstSeen: Time.nullable().meta({ description: 'null for a device that was never heard of' }),
   lastSeen: Time.nullable().meta({ description: 'Receipt of the newest message; null when there was none' }),
-  attributes: z.record(z.string(), Value).meta({ description: 'Facts about the device: firmware, model' }),
+  attributes: z
+    .record(z.string(), Value)
+    .meta({ description: 'Facts about the device: firmware, model. At most 250, of which those told first make room' }),
   clockCorrected: z.int().meta({ description: 'Messages whose time was ahead and was shifted to the time of receipt' }),
   metricCount: z.int(),
 };

@@ -27,7 +27,7 @@ export interface DeviceFact {
   readonly status?: DeviceStatus | undefined;
   /** Given with `status`. */
   readonly cause?: StatusCause | undefined;
-  /** Merged into the attributes known so far. */
+  /** Merged into the attributes known so far, see `withAttributes`. */
   readonly attributes?: Readonly<Record<string, Value>> | undefined;
   /** How many messages of the device had their clock corrected since the last fact. */
   readonly clockCorrected?: number | undefined;
@@ -64,4 +64,23 @@ export interface StatusChange {
 /** Whether a fact comes of something that the device did just then, and so moves `lastSeen`. */
 export function isSignOfLife({ cause }: Pick<DeviceFact, 'cause'>): boolean {
   return cause !== 'silent' && cause !== 'connection_lost' && cause !== 'heard';
+}
+
+/** Most attributes of one device. */
+export const attributesMax = 250;
+
+/**
+ * What is known of a device with what it tells now. Names that were told first make room for new ones beyond
+ * `attributesMax`: a device that makes up names does not grow without end.
+ */
+export function withAttributes(
+  known: Readonly<Record<string, Value>>,
+  told: Readonly<Record<string, Value>>,
+): Readonly<Record<string, Value>> {
+  const merged = { ...known, ...told };
+  const excess = Object.keys(merged).length - attributesMax;
+  if (excess <= 0) return merged;
+  // What is told anew stands behind what is only known, so that it is not the first to go.
+  const rest = Object.entries(known).filter(([name]) => !Object.hasOwn(told, name));
+  return Object.fromEntries([...rest, ...Object.entries(told)].slice(excess));
 }

@@ -1,6 +1,6 @@
 import { SortedNames } from '../base/sorted-names.ts';
 import type { Commit } from '../domain/commit.ts';
-import { type DeviceFact, type DeviceRecord, isSignOfLife } from '../domain/device.ts';
+import { type DeviceFact, type DeviceRecord, isSignOfLife, withAttributes } from '../domain/device.ts';
 import type { SeriesDirectory } from '../domain/series.ts';
 
 type Mutable<T> = { -readonly [key in keyof T]: T[key] };
@@ -102,7 +102,7 @@ export class DeviceDirectory {
       record.statusAt = fact.at;
       record.statusCause = fact.cause ?? null;
     }
-    if (fact.attributes) record.attributes = { ...record.attributes, ...fact.attributes };
+    if (fact.attributes) record.attributes = withAttributes(record.attributes, fact.attributes);
     record.clockCorrected += fact.clockCorrected ?? 0;
     record.provisioned = fact.provisioned ?? record.provisioned;
   }

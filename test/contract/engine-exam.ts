@@ -4,6 +4,7 @@ import type { Alert, AlertState, Transition } from '../../src/domain/alert.ts';
 import type { Command } from '../../src/domain/command.ts';
 import type { Commit, SettledMessage } from '../../src/domain/commit.ts';
 import type { Attempt, Delivery } from '../../src/domain/delivery.ts';
+import { attributesMax } from '../../src/domain/device.ts';
 import { disposition } from '../../src/domain/reading.ts';
 import type { DeviceToken } from '../../src/domain/device-token.ts';
 import type { SessionKind, SessionRow } from '../../src/domain/session-row.ts';
@@ -302,6 +303,17 @@ export function engineExam(name: string, make: MakeEngine): void {
             provisioned: null,
           },
         ]);
+      });
+
+      it('keep as many attributes as a device may have, and the newest', async () => {
+        await engine.open();
+        const told = Array.from({ length: attributesMax + 1 }, (_, index): Record<string, number> => {
+          return { [`a${index}`]: index };
+        });
+        const deviceFacts = told.map((attributes) => ({ device: 'device-1', at: 5, attributes }));
+        await engine.commit(commitOf(1, [], { deviceFacts }));
+        const { devices } = await reopen();
+        expect(Object.keys(devices[0].attributes)).toEqual(told.slice(1).flatMap((one) => Object.keys(one)));
       });
 
       it('were last seen at their last commit, also when its readings are sealed', async () => {

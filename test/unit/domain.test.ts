@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RejectedError } from '../../src/base/errors.ts';
 import { formatCursor, parseCursor } from '../../src/domain/cursor.ts';
+import { attributesMax, withAttributes } from '../../src/domain/device.ts';
 import { compileGlob, isGlob } from '../../src/domain/glob.ts';
-import { valueAt, valueKind } from '../../src/domain/reading.ts';
+import { type Value, valueAt, valueKind } from '../../src/domain/reading.ts';
 import { ReadingBuilder } from '../../src/domain/reading-builder.ts';
 import { isDeviceId, isMetricName } from '../../src/domain/series.ts';
 import { isDeviceTopic, parseDeviceTopic, shown } from '../../src/domain/topic.ts';
@@ -154,6 +155,25 @@ describe('a name', () => {
       null,
       null,
     ]);
+  });
+});
+
+/** Attributes `a{from}` to before `a{to}`, all of one value. */
+function told(from: number, to: number, value: number): Record<string, number> {
+  return Object.fromEntries(Array.from({ length: to - from }, (_, index) => [`a${from + index}`, value]));
+}
+
+describe('the attributes of a device', () => {
+  it('are what was told last of each', () => {
+    expect(withAttributes({ model: 'a', rev: 1 }, { rev: 2, ok: true })).toEqual({ model: 'a', rev: 2, ok: true });
+  });
+
+  it('are bounded, though the device makes up names: what was told first goes, what is told now stays', () => {
+    let known: Readonly<Record<string, Value>> = {};
+    for (let from = 0; from < attributesMax; from += 50) known = withAttributes(known, told(from, from + 50, 1));
+    expect(Object.keys(known)).toHaveLength(attributesMax);
+    known = withAttributes(known, { ...told(0, 10, 2), ...told(1_000, 1_050, 2) });
+    expect(known).toEqual({ ...told(60, attributesMax, 1), ...told(0, 10, 2), ...told(1_000, 1_050, 2) });
   });
 });
 

@@ -1,4 +1,4 @@
-import { type DeviceFact, type DeviceRecord, isSignOfLife } from '../../domain/device.ts';
+import { type DeviceFact, type DeviceRecord, isSignOfLife, withAttributes } from '../../domain/device.ts';
 import type { Database } from './database.ts';
 import { Statements } from './database.ts';
 
@@ -65,7 +65,7 @@ export function withFact(record: DeviceRecord, fact: DeviceFact): DeviceRecord {
     status: fact.status ?? record.status,
     statusAt: fact.status ? fact.at : record.statusAt,
     statusCause: fact.status ? (fact.cause ?? null) : record.statusCause,
-    attributes: fact.attributes ? { ...record.attributes, ...fact.attributes } : record.attributes,
+    attributes: fact.attributes ? withAttributes(record.attributes, fact.attributes) : record.attributes,
     clockCorrected: record.clockCorrected + (fact.clockCorrected ?? 0),
     provisioned: fact.provisioned ?? record.provisioned,
   };
