@@ -183,7 +183,7 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
     tag: 'devices',
     summary: 'Forget a device',
     description:
-      'Its registration, its tokens and what it told about itself are gone, and it is disconnected. Its readings stay. Where devices come by themselves, its next message makes it anew.',
+      'Its registration, its tokens and what it told about itself are gone, and it is disconnected; commands that it has not answered are cancelled. Its readings stay. Where devices come by themselves, its next message makes it anew.',
     params: deviceParams,
     query: noParameters,
     body: null,
@@ -193,7 +193,9 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
       const { device } = deviceOf(ports, params.id);
       // Should the second half fail, the device is still registered and the same request finishes it.
       const tokens = [{ kind: 'revoke', device, id: null }] as const;
-      await ports.identity.commit({ forgottenDevices: [device], tokens });
+      // Nor must the next of this id be told to do what was asked of this one.
+      const commands = ports.commands.cancelled(device);
+      await ports.identity.commit({ forgottenDevices: [device], tokens, commands });
       await ports.decisions.deleteRegistration(device);
     },
   });

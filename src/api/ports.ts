@@ -210,6 +210,8 @@ export interface Commands {
   waitAtMost(id: string, waitMs: number, signal: AbortSignal): Promise<Command | undefined>;
   /** The command as it ended, which need not be by being cancelled; undefined when it is not open. */
   cancel(id: string): Promise<Command | undefined>;
+  /** What becomes of a device's open commands when it is forgotten, to be kept in that commit. */
+  cancelled(device: string): readonly Command[];
 }
 
 /** What can be done about refused messages. */
@@ -307,6 +309,7 @@ export interface Identity {
   commit(changes: {
     readonly tokens?: readonly TokenChange[];
     readonly forgottenDevices?: readonly string[];
+    readonly commands?: readonly Command[];
   }): Promise<void>;
 }
 

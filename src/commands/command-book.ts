@@ -108,6 +108,13 @@ export class CommandBook {
     return settled;
   }
 
+  /** What becomes of a device's open commands when it is forgotten, to be kept in that commit. Changes nothing. */
+  cancelled(device: string): readonly Command[] {
+    const settledAt = this.#ports.now();
+    const open = this.#lanes.get(device)?.commands() ?? [];
+    return Array.from(open, (command) => ({ ...command, state: 'cancelled', settledAt }));
+  }
+
   /**
    * What becomes of a command whose device answered, to be kept in the commit of the answer; null when it is not for an
    * open command of this device. `at`: time of receipt, epoch ms. Changes nothing: the answer may yet come again.

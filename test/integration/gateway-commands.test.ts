@@ -2,7 +2,7 @@
 // over the embedded broker and over the user's own.
 import { connectAsync, type MqttClient } from 'mqtt';
 import { afterEach, describe, expect, test } from 'vitest';
-import { Command } from '../../src/contract/command.ts';
+import { Command, CommandList } from '../../src/contract/command.ts';
 import { publish, SetClock } from '../support/gateway.ts';
 import { Inbox, KeyedGateway } from '../support/gateway-keyed.ts';
 import { Mosquitto } from '../support/mosquitto.ts';
@@ -63,6 +63,21 @@ describe('a command', () => {
     expect(inbox.topics).toEqual([`devices/lock/commands/${id}`]);
     await reply(device, id, { status: 'failed', result: 'jammed' });
     expect(await final(id)).toMatchObject({ state: 'failed', result: 'jammed' });
+  });
+
+  test('goes with its device: who is registered under the same id later does not get it', async () => {
+    gateway = await KeyedGateway.start();
+    await gateway.createDevice('lock');
+    await make({ name: 'unlock' });
+    expect((await gateway.ask('DELETE', '/api/v1/devices/lock')).status).toBe(204);
+    const device = await gateway.connectDevice('lock', await gateway.createDevice('lock'));
+    const inbox = new Inbox(device);
+    await device.subscribeAsync('devices/lock/commands/+', { qos: 1 });
+    await make({ name: 'lock' });
+    await inbox.came(1);
+    expect(inbox.texts.map((text) => JSON.parse(text).name)).toEqual(['lock']);
+    const { items } = await gateway.read(CommandList, 200, 'GET', '/devices/lock/commands');
+    expect(items.at(-1)).toMatchObject({ name: 'unlock', state: 'cancelled' });
   });
 
   test('expires when its time is over, and an answer that comes later is too late', async () => {

@@ -148,6 +148,7 @@ export class Strangers {
         find: (id) => checked(() => this.commandBook.find(id)),
         waitAtMost: (id, waitMs, signal) => this.commandBook.waitAtMost(id, waitMs, signal),
         cancel: async (id) => checked(() => this.commandBook.cancel(id)),
+        cancelled: (device) => checked(() => this.commandBook.cancelled(device)),
       },
       quarantine: {
         retry: async (record) => checked(() => this.#retry(record)),
