@@ -210,9 +210,11 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       revalidate();
     });
     outlets.live.start();
+    // Its clients go before HTTP, which waits for them; this is for a start that never comes to that.
+    stops.push('live stream', () => outlets.live.stop(1_000));
     await reconcile({ catalog, memory, stream });
-    await outlets.courier.start();
     stops.push('webhook courier', () => outlets.courier.stop(1_500));
+    await outlets.courier.start();
 
     // Ways in, the devices' last.
     let listening = false;

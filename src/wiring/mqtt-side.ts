@@ -71,7 +71,7 @@ export function buildMqttSide(surroundings: Surroundings, parts: MqttSideParts):
     : embeddedSide(surroundings, parts);
 }
 
-function embeddedSide({ config, clock, random, log }: Surroundings, parts: MqttSideParts): MqttSide {
+function embeddedSide({ config, clock, random, log, stops }: Surroundings, parts: MqttSideParts): MqttSide {
   const { memory, stream, identity, intake, presence } = parts;
   const { mqtt, device } = config;
   const rows: readonly SessionRow[] = memory.recovered.sessions;
@@ -83,6 +83,8 @@ function embeddedSide({ config, clock, random, log }: Surroundings, parts: MqttS
     { write: (changes) => stream.commit({ changes: { sessions: changes } }), clock, log },
     rows,
   );
+  // The broker stops them, too, if it ever comes to start.
+  stops.push('MQTT sessions', () => sessions.stop());
   const broker = new EmbeddedBroker(
     {
       ...mqtt,
