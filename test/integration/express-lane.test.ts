@@ -118,6 +118,7 @@ interface Outcome {
   readonly seen: readonly Seen[];
   readonly pubacks: readonly number[];
   readonly pubrecs: readonly number[];
+  /** In no order: a SUBSCRIBE for what is subscribed to already is answered a turn earlier than a new one. */
   readonly subscriptionAnswers: readonly number[];
   readonly pings: number;
   /** Payloads that the subscriber got, by the quality of service of their PUBLISH. */
@@ -242,7 +243,7 @@ async function run(bench: Bench, steps: readonly Step[], cuts: readonly number[]
     seen: [...bench.seen],
     pubacks: ids(packetType.puback),
     pubrecs: ids(packetType.pubrec),
-    subscriptionAnswers: [...ids(packetType.suback), ...ids(11)],
+    subscriptionAnswers: [...ids(packetType.suback), ...ids(11)].sort((one, other) => one - other),
     pings: count(answered, packetType.pingresp),
     watched,
     own: ownOf(answered),

@@ -107,7 +107,9 @@ export class Entrance {
       packet.retain = this.#mayRetain(visitor, publish);
     }
     const receipt = qos > 0 ? visitor.connection.answers.expectFrom(answer) : answer;
-    this.#follow(verdict, visitor, publish, verdict === 'relayed' ? this.#prepared(payload, receipt) : receipt);
+    // The packet id of QoS 2 is noted whatever becomes of the message: aedes asks for it before the PUBREC.
+    const leavesSomething = verdict === 'relayed' || qos === 2;
+    this.#follow(verdict, visitor, publish, leavesSomething ? this.#prepared(payload, receipt) : receipt);
   }
 
   /** A message that the express lane read: nobody is subscribed to its topic. */

@@ -2,6 +2,7 @@ import { Aedes, type AedesOptions, type Subscription } from 'aedes';
 import type { SubscribedTopics } from './express-lane-topics.ts';
 import { FilterTree } from './filter-tree.ts';
 import { GuardedConnection } from './guarded-connection.ts';
+import { PubrecOrder } from './pubrec-order.ts';
 
 type Publish = Parameters<Aedes['publish']>;
 type Subscribe = Parameters<Aedes['subscribe']>;
@@ -15,6 +16,8 @@ export class Relay extends Aedes {
   readonly #filters = new FilterTree();
   /** By client id: what a session that outlives its connection is subscribed to; it is owed messages while away. */
   readonly #lasting = new Map<string, Set<string>>();
+  /** By client, as long as it is there. */
+  readonly #pubrecs = new WeakMap<object, PubrecOrder>();
 
   constructor(options: AedesOptions) {
     super(options);
@@ -39,13 +42,19 @@ export class Relay extends Aedes {
 
   /** Called by aedes for every message, with the client that sent it before the callback, which its types leave out. */
   override publish(...parameters: Publish): void {
-    const [{ topic, retain }] = parameters;
+    const [{ topic, retain, qos, messageId }] = parameters;
+    const sender: unknown = parameters[parameters.length - 2];
+    const done = parameters.at(-1);
+    // A will has no packet id, and nobody waits for its PUBREC.
+    if (qos === 2 && messageId !== undefined && sender instanceof Object && typeof done === 'function') {
+      parameters[parameters.length - 1] = this.#pubrecsOf(sender).take(done);
+    }
     if (retain || topic.startsWith('$') || this.#filters.matches(topic)) {
       super.publish(...parameters);
       return;
     }
-    const done = parameters.at(-1);
-    if (typeof done === 'function') done();
+    const answer = parameters.at(-1);
+    if (typeof answer === 'function') answer();
   }
 
   /** Called by aedes for every subscription that is here: a new one, or one that came back with its session. */
@@ -57,6 +66,15 @@ export class Relay extends Aedes {
   override unsubscribe(...parameters: Subscribe): void {
     this.#filters.remove(parameters[0]);
     super.unsubscribe(...parameters);
+  }
+
+  #pubrecsOf(sender: object): PubrecOrder {
+    let order = this.#pubrecs.get(sender);
+    if (!order) {
+      order = new PubrecOrder();
+      this.#pubrecs.set(sender, order);
+    }
+    return order;
   }
 
   #keep(clientId: string, subscriptions: readonly Subscription[]): void {
