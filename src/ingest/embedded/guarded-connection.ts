@@ -44,7 +44,9 @@ export class GuardedConnection extends Duplex {
   readonly #route: PacketRoute = {
     begins: (first) => (this.#order.begins(first) && this.#lane !== undefined && !this.destroyed) || isChecked(first),
     take: (bytes, first, start, end) => {
-      if (ExpressLane.claims(first) && this.#order.isClear && this.#lane?.take(bytes, first, start, end)) return true;
+      const lane = ExpressLane.claims(first) && this.#order.isClear ? this.#lane : undefined;
+      // What the lane does not want it has looked at.
+      if (lane) return lane.take(bytes, first, start, end);
       const fault = isChecked(first) ? faultOf(bytes, first, start, end) : null;
       // [MQTT-4.8.0-1]
       if (fault !== null) throw new PacketRefusedError(fault);

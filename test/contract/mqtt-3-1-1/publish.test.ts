@@ -30,6 +30,17 @@ it('a topic that is no UTF-8, or has NUL in it, closes the connection', async ()
   expect(rig.sink.messages).toEqual([]);
 });
 
+it('it does so whatever its QoS, and whatever of the connection is still being answered', async () => {
+  const rig = await Rig.start();
+  const topic = text(Buffer.from([0x61, 0xff]));
+  const before = [subscribe(1, ['t', 1]), publishPacket('t', 'x', { qos: 2, id: 2 })];
+  for (const packet of [raw(0x30, topic), raw(0x32, topic, uint16(3)), raw(0x31, topic), raw(0x34, topic, uint16(3))]) {
+    // As one piece: the broker has not answered what comes before when it sees the topic.
+    await rig.closesClient(Buffer.concat([...before, packet]));
+  }
+  expect(rig.sink.messages.map((message) => message.topic).filter((seen) => seen !== 't')).toEqual([]);
+});
+
 it('U+FEFF at the beginning of a topic stays where it is', async () => {
   const rig = await Rig.start();
   const subscriber = await rig.subscriber('s', '\uFEFFa', 1);
@@ -266,6 +277,20 @@ it('PUBRECs leave in the order of their messages', async () => {
   const ids: number[] = [];
   while (ids.length < 20) ids.push((await nextOf(client, packetType.pubrec)).body.readUInt16BE(0));
   expect(ids).toEqual(Array.from({ length: 20 }, (_, index) => 20 - index));
+});
+
+it('PUBRECs leave in that order, too, where only some of the messages have subscribers', async () => {
+  for (const clean of [true, false]) {
+    const rig = await Rig.start();
+    const subscriber = await rig.subscriber('s', 'watched', 2);
+    const sender = await rig.open('p', { clean });
+    const topics = ['watched', 'other', '$forbidden', 'watched', 'other', '$forbidden', 'other'];
+    sender.send(...topics.map((topic, index) => publishPacket(topic, `${index}`, { qos: 2, id: index + 1 })));
+    const ids: number[] = [];
+    while (ids.length < topics.length) ids.push((await nextOf(sender, packetType.pubrec)).body.readUInt16BE(0));
+    expect(ids).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect((await nextPublish(subscriber)).payload).toBe('0');
+  }
 });
 
 it('messages of one client and topic reach each subscriber in their order', async () => {

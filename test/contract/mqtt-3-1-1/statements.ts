@@ -63,6 +63,7 @@ const underWay = 'a message under way when its filter is given up is still deliv
 const answered = 'the sender hears of a message only when it is accepted, and of all of them in order';
 const inOrder = 'messages of one client and topic reach each subscriber in their order';
 const recsInOrder = 'PUBRECs leave in the order of their messages';
+const topicTextAlways = 'it does so whatever its QoS, and whatever of the connection is still being answered';
 const binary = 'over WebSocket a frame of text closes the connection, and frames need not end where packets do';
 const subprotocol = 'over WebSocket the subprotocol is mqtt, and without one there is no connection';
 const everyTransport = 'a session, its messages and a retained one are the same over TCP, TLS and WebSocket';
@@ -227,7 +228,7 @@ export const statements: readonly Statement[] = [
     says: 'A message without RETAIN changes nothing that is retained.',
     tests: ['a message without RETAIN leaves the retained one as it is, and is not kept'],
   },
-  { id: '3.3.2-1', says: 'The topic comes first and is UTF-8.', tests: [topicText] },
+  { id: '3.3.2-1', says: 'The topic comes first and is UTF-8.', tests: [topicText, topicTextAlways] },
   { id: '3.3.2-2', says: 'A topic has no wildcard.', tests: [wildTopic] },
   { id: '3.3.2-3', says: 'The topic that is sent matches the filter.', tests: [matching] },
   { id: '3.3.4-1', says: 'A PUBLISH is answered as its QoS asks for.', tests: [sameId, answered] },
@@ -325,7 +326,11 @@ export const statements: readonly Statement[] = [
   { id: '4.5.0-2', says: 'A client acknowledges.', notOurs: client },
   { id: '4.6.0-1', says: 'What is sent again keeps its order.', tests: [again] },
   { id: '4.6.0-2', says: 'PUBACKs are in order.', tests: [answered] },
-  { id: '4.6.0-3', says: 'PUBRECs are in order.', tests: [recsInOrder] },
+  {
+    id: '4.6.0-3',
+    says: 'PUBRECs are in order.',
+    tests: [recsInOrder, 'PUBRECs leave in that order, too, where only some of the messages have subscribers'],
+  },
   { id: '4.6.0-4', says: 'PUBRELs are in the order of PUBRECs.', tests: [again] },
   { id: '4.6.0-5', says: 'Topics are ordered.', tests: [inOrder] },
   {

@@ -13,17 +13,11 @@ const passwordFlag = 0x40;
 const userFlag = 0x80;
 /** Of the first byte of a PUBLISH (section 3.3.1). */
 const qosBits = 0x06;
-const qos2OrRetained = 0x05;
 
-/** Whether a packet with this first byte is worth seeing whole. A PUBLISH that may take the express lane is looked at there. */
+/** Whether a packet with this first byte is worth seeing whole. */
 export function isWorthChecking(first: number): boolean {
   const type = first >> 4;
-  return (
-    type === connectType ||
-    type === subscribeType ||
-    type === unsubscribeType ||
-    (type === publishType && (first & qos2OrRetained) !== 0)
-  );
+  return type === connectType || type === publishType || type === subscribeType || type === unsubscribeType;
 }
 
 /**
