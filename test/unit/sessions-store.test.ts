@@ -127,6 +127,27 @@ describe('a queue', () => {
     expect([await queued(all, 'a'), await queued(all, 'b')]).toEqual([['4'], ['2', '3', '5']]);
   });
 
+  it('goes on after its client acknowledged, at once on coming back, what was about to be sent again', async () => {
+    const all = await start({});
+    const client = await visit(all, 'a', { filters: ['t'], stays: true });
+    const first = message('t', '1');
+    await enqueue(all.store, first);
+    await all.store.outgoingUpdate(client, { ...first, messageId: 7 });
+    all.broker.emit('clientDisconnect', client);
+
+    const delivered: string[] = [];
+    const deliverQoS = ({ payload }: StoredPacket): void => void delivered.push(String(payload));
+    const back = { id: 'a', clean: false, closed: false, deliverQoS };
+    await all.store.subscriptionsByClient(back);
+    all.broker.emit('client', back);
+    const [again]: StoredPacket[] = await all.store.outgoingStream(back).toArray();
+    expect(again.messageId).toBe(7);
+    await all.store.outgoingClearMessageId(back, again);
+    await all.store.outgoingUpdate(back, again);
+    await enqueue(all.store, message('t', '2'));
+    expect(delivered).toEqual(['2']);
+  });
+
   it('of a message that it lost has no row', async () => {
     const all = await start({ queueMessagesMax: 1 });
     await visit(all, 'a', { filters: ['t'] });

@@ -142,13 +142,17 @@ export class OutgoingMessages {
       await this.#journal.written();
       return;
     }
+    // Counted though it be settled: a client may acknowledge, on its new connection, what it had on the one before.
+    if (session.replayLeft > 0) session.replayLeft--;
     const owed = this.#find(session, packet);
-    if (!owed || packet.messageId === undefined || !('topic' in owed.packet)) return;
+    if (!owed || packet.messageId === undefined || !('topic' in owed.packet)) {
+      this.pump(session);
+      return;
+    }
     const isAgain = owed.packet.messageId === packet.messageId;
     packet.messageId = session.queue.send(owed, packet.messageId);
     this.#waiting.delete(owed.seq);
     if (isTracking) packet.qos = owed.packet.qos;
-    if (session.replayLeft > 0) session.replayLeft--;
     if (!isAgain) this.put(session, owed);
     // Sent again under another id, it would be another message to a receiver that is to have it once.
     if (packet.qos === 2 && !isAgain) session.sending = this.#journal.written();
