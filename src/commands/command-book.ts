@@ -138,7 +138,7 @@ export class CommandBook {
 
   /** A broker that was away is back: what nobody took is handed over, whomever it is for. */
   brokerServes(): void {
-    for (const lane of this.#lanes.values()) lane.listens();
+    for (const lane of this.#lanes.values()) lane.reachable();
   }
 
   /** The device connected, or was heard of in another way: it gets what it has not answered. */
@@ -146,12 +146,14 @@ export class CommandBook {
     this.#lanes.get(device)?.arrived();
   }
 
-  /**
-   * The device, which is connected, was granted a subscription, or spoke in its dialect, which says how it is reached: it
-   * gets what nobody took before.
-   */
+  /** The device, which is connected, was granted a subscription: it gets what it cannot have heard before. */
   deviceListens(device: string): void {
     this.#lanes.get(device)?.listens();
+  }
+
+  /** The device spoke in its dialect, which says how it is reached: it gets what nobody took before. */
+  deviceSpoke(device: string): void {
+    this.#lanes.get(device)?.reachable();
   }
 
   /** An open command. */

@@ -1,6 +1,6 @@
 import { messageOf, RejectedError } from '../base/errors.ts';
 import { type Command, isFinal } from '../domain/command.ts';
-import type { CommandPorts } from './ports.ts';
+import type { CommandPorts, Taker } from './ports.ts';
 
 /** What a lane tells of its commands. */
 export interface LaneListener {
@@ -24,6 +24,10 @@ export class Lane {
   /** Ids that nobody took, though they were to be handed over. */
   readonly #missed = new Set<string>();
   #isSending = false;
+  /** Ids that somebody took, perhaps not the device, before it began to listen. */
+  readonly #early = new Set<string>();
+  /** Whether the device was granted a subscription since it came. */
+  #isListening = false;
   /** Counts how often the device came or began to listen, so that a "nobody there" of before is not taken for one of now. */
   #arrivals = 0;
 
@@ -47,6 +51,7 @@ export class Lane {
       this.#open.delete(command.id);
       this.#due.delete(command.id);
       this.#missed.delete(command.id);
+      this.#early.delete(command.id);
       return;
     }
     const isNew = !this.#open.has(command.id);
@@ -57,12 +62,26 @@ export class Lane {
   /** The device is there: what it has not answered is handed over, again where it was before. */
   arrived(): void {
     this.#arrivals++;
+    this.#isListening = false;
     this.#missed.clear();
+    this.#early.clear();
     this.#plan(this.#open.keys());
   }
 
-  /** The device, which is there, listens to more than before: what nobody took is handed over. */
+  /**
+   * The device, which is there, listens to more than before: what nobody took is handed over, and again what somebody
+   * took while the device did not listen yet.
+   */
   listens(): void {
+    this.#isListening = true;
+    const early = [...this.#early];
+    this.#early.clear();
+    for (const id of early) this.#missed.add(id);
+    this.reachable();
+  }
+
+  /** How to reach the device is known better than before: what nobody took is handed over. */
+  reachable(): void {
     this.#arrivals++;
     const missed = [...this.#missed];
     this.#missed.clear();
@@ -88,26 +107,30 @@ export class Lane {
       const { expiresAt } = next;
       if (expiresAt <= this.#ports.now()) continue;
       const arrivals = this.#arrivals;
-      const isTaken = await this.#handOver(next);
-      if (isTaken === null) continue;
-      if (isTaken) {
-        this.#listener.published(next);
+      const wasListening = this.#isListening;
+      const taken = await this.#handOver(next);
+      if (taken === 'refused') continue;
+      if (taken !== 'nobody') this.#listener.published(next);
+      if (!this.#open.has(next.id) || taken === 'device') continue;
+      if (taken === 'somebody') {
+        if (wasListening) continue;
+        if (!this.#isListening) this.#early.add(next.id);
+        else this.#due.add(next.id);
         continue;
       }
-      if (!this.#open.has(next.id)) continue;
       this.#due.add(next.id);
       if (arrivals === this.#arrivals) this.#miss();
     }
   }
 
-  /** Whether somebody took it; null for one that nobody ever can, which must not hold up those behind it. */
-  async #handOver(command: Command): Promise<boolean | null> {
+  /** `refused` for one that nobody can ever take, which must not hold up those behind it. */
+  async #handOver(command: Command): Promise<Taker | 'refused'> {
     try {
       return await this.#ports.publish(command);
     } catch (error) {
       if (!(error instanceof RejectedError)) throw error;
       this.#listener.refused(command, error);
-      return null;
+      return 'refused';
     }
   }
 

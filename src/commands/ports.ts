@@ -2,6 +2,12 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Command } from '../domain/command.ts';
 
+/**
+ * Who took a command: its device, which is connected or has a durable session that keeps the message; somebody who
+ * listens to such topics, which may or may not be the device; or nobody.
+ */
+export type Taker = 'device' | 'somebody' | 'nobody';
+
 /** What commands need of the rest of the gateway. */
 export interface CommandPorts {
   /**
@@ -10,11 +16,10 @@ export interface CommandPorts {
    */
   readonly commit: (commands: readonly Command[]) => Promise<void>;
   /**
-   * Hands a command to its device, in the device's dialect. True when it is connected, or a durable session keeps the
-   * message for it; false when there is nobody to hand it to. Rejects with `RejectedError` for a command that its device
+   * Hands a command to its device, in the device's dialect. Rejects with `RejectedError` for a command that its device
    * could not understand, which was not known when it was made.
    */
-  readonly publish: (command: Command) => Promise<boolean>;
+  readonly publish: (command: Command) => Promise<Taker>;
   /** Throws `RejectedError` for a command that its device could not understand. Every command is asked about; without it all are taken. */
   readonly check?: (command: Command) => void;
   /** Time of receipt, epoch ms; never runs backwards. */

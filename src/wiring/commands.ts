@@ -8,7 +8,7 @@ import type { Surroundings } from './surroundings.ts';
 
 /** Commands, each in the dialect that its device speaks. */
 export function buildCommands(
-  { clock, random, log, stops }: Surroundings,
+  { config, clock, random, log, stops }: Surroundings,
   parts: {
     readonly stream: Stream;
     readonly dialects: () => Dialects;
@@ -18,14 +18,20 @@ export function buildCommands(
   const { stream, dialects, publish } = parts;
   const commands = new CommandBook({
     commit: (changed) => stream.commit({ changes: { commands: changed } }),
-    publish: (command) => publish(dialects().encode(command, clock.now()) ?? encodeNativeCommand(command)),
+    async publish(command) {
+      const message = dialects().encode(command, clock.now()) ?? encodeNativeCommand(command);
+      if (!(await publish(message))) return 'nobody';
+      // What the embedded broker sends to a topic, an operator who watches everything gets, too. Who is subscribed at a
+      // broker elsewhere nobody tells us: it has taken the message, and that is all.
+      return message.device === null && config.mqtt.mode === 'embedded' ? 'somebody' : 'device';
+    },
     check: (command) => void dialects().encode(command, clock.now()),
     now: () => stream.receiptClock.now(),
     clock,
     newId: () => randomId('cmd', random),
     log,
   });
-  dialects().onHeard((device) => commands.deviceListens(device));
+  dialects().onHeard((device) => commands.deviceSpoke(device));
   stops.push('commands', () => commands.stop());
   return commands;
 }

@@ -65,6 +65,23 @@ describe('a command', () => {
     expect(await final(id)).toMatchObject({ state: 'failed', result: 'jammed' });
   });
 
+  test('reaches the device that comes and listens, though an operator who watches everything had it before', async () => {
+    gateway = await KeyedGateway.start();
+    const key = await gateway.createMqttKey({ publish: [], subscribe: ['#'] });
+    const operator = await gateway.connect({ username: 'operator', password: key });
+    const watched = new Inbox(operator);
+    await operator.subscribeAsync('#', { qos: 1 });
+    const token = await gateway.createDevice('lock');
+    const { id } = await make({ name: 'unlock' });
+    await watched.came(1);
+    const device = await gateway.connectDevice('lock', token);
+    const inbox = new Inbox(device);
+    await watched.came(2);
+    await device.subscribeAsync('devices/lock/commands/+', { qos: 1 });
+    await inbox.came(1);
+    expect(inbox.topics).toEqual([`devices/lock/commands/${id}`]);
+  });
+
   test('goes with its device: who is registered under the same id later does not get it', async () => {
     gateway = await KeyedGateway.start();
     await gateway.createDevice('lock');

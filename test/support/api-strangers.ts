@@ -52,7 +52,7 @@ export class Strangers {
   /** A real book of commands, over `commands` as its disk. */
   readonly commandBook: CommandBook = new CommandBook({
     commit: (commands) => this.#keepCommands(commands),
-    publish: ({ device }) => Promise.resolve(this.connected.has(device)),
+    publish: ({ device }) => Promise.resolve(this.connected.has(device) ? 'device' : 'nobody'),
     now: () => this.clock.now(),
     clock: this.clock,
     newId: () => `cmd_${this.commands.length + 1}`,

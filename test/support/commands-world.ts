@@ -17,6 +17,8 @@ export class CommandsWorld {
   readonly senseless = new Set<string>();
   /** Device and id of every command that was handed over, in order. */
   readonly published: string[] = [];
+  /** Somebody watches everything that is said to devices. */
+  isWatched = false;
   /** Commits are kept waiting. */
   held = false;
   failing = false;
@@ -65,9 +67,10 @@ export class CommandsWorld {
         publish: async ({ device, id, name }) => {
           await Promise.resolve();
           if (this.senseless.has(name)) throw new RejectedError('validation_failed', `there is no ${name}`);
-          if (!this.online.has(device) || this.book !== book) return false;
+          const isHere = this.online.has(device);
+          if ((!isHere && !this.isWatched) || this.book !== book) return 'nobody';
           this.published.push(`${device} ${id}`);
-          return true;
+          return this.isWatched ? 'somebody' : 'device';
         },
         now: () => this.clock.now(),
         clock: this.clock,

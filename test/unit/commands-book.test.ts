@@ -67,6 +67,34 @@ describe('a command', () => {
     expect(world.published).toEqual(made.map(({ id }) => `a ${id}`));
   });
 
+  it('that somebody else took is handed over again once the device listens, and not each time that it does', async () => {
+    const world = new CommandsWorld();
+    world.isWatched = true;
+    const { id } = await world.book.create(draft());
+    await settled();
+    expect(world.disk.get(id)?.state).toBe('sent');
+    world.book.deviceOnline('a');
+    await settled();
+    const before = world.published.length;
+    for (let subscription = 0; subscription < 3; subscription++) {
+      world.book.deviceListens('a');
+      world.book.deviceSpoke('a');
+      await settled();
+    }
+    expect(world.published.slice(before)).toEqual([`a ${id}`]);
+  });
+
+  it('that somebody else took while its device began to listen is handed over again', async () => {
+    const world = new CommandsWorld();
+    world.isWatched = true;
+    const { id } = await world.book.create(draft());
+    await settled();
+    world.book.deviceOnline('a');
+    world.book.deviceListens('a');
+    await settled();
+    expect(world.published).toEqual([`a ${id}`, `a ${id}`, `a ${id}`]);
+  });
+
   it('that makes no sense to its device, as turns out when it is handed over, fails and holds up no other', async () => {
     const world = new CommandsWorld();
     world.senseless.add('explode');
