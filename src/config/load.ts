@@ -90,7 +90,10 @@ function fromEnvironment(
 
 function readSecret(name: string, file: string, faults: string[]): string {
   try {
-    return readFileSync(file, 'utf8').trim();
+    const secret = readFileSync(file, 'utf8').trim();
+    // Taken for "none", it would open what it was meant to close.
+    if (secret === '') faults.push(`${name}: ${file} is empty`);
+    return secret;
   } catch (error) {
     faults.push(`${name}: ${messageOf(error)}`);
     return '';

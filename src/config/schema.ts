@@ -1,8 +1,10 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseDuration } from '../base/duration.ts';
 import { RejectedError } from '../base/errors.ts';
 import { MappingSpec } from '../contract/mapping.ts';
 import { mappingFaults } from '../domain/mapping-faults.ts';
+import { isTopicFilter } from '../domain/topic-filter.ts';
 
 /** Milliseconds, written `30s`, `5m`, `1h30m`. */
 const duration = z.union([z.string(), z.number()]).transform((text, context) => {
@@ -13,6 +15,9 @@ const duration = z.union([z.string(), z.number()]).transform((text, context) => 
     return z.NEVER;
   }
 });
+
+/** A duration at the end of which something is done, over and over or instead of waiting: none at all is no such time. */
+const span = duration.pipe(z.number().min(1, { error: 'must be 1ms or longer' }));
 
 const sizes: Readonly<Record<string, number>> = { '': 1, b: 1, kb: 1_024, mb: 1_048_576, gb: 1_073_741_824 };
 
@@ -62,6 +67,13 @@ function isOrigin(text: string): boolean {
   return url !== null && /^https?:$/.test(url.protocol) && url.origin === text.replace(/\/$/, '').toLowerCase();
 }
 
+/** `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`. */
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const most = isIP(address) === 6 ? 128 : 32;
+  return isIP(address) !== 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= most));
+}
+
 /** A secret that is presented in an `Authorization` header, which has no place for blanks in it. */
 const headerText = z.string().regex(/^[\x21-\x7e]*$/, {
   error: 'must have no blanks and nothing beyond ASCII, or no request could carry it',
@@ -83,7 +95,9 @@ export const configSchema = z.strictObject({
       error: 'must be origins as browsers send them: scheme, name and port, for example https://dash.example.com',
     }),
     trustProxy: flag,
-    trustedProxies: list,
+    trustedProxies: list.refine((entries) => entries.every(isNetwork), {
+      error: 'must be addresses or networks, for example 10.0.0.0/8',
+    }),
     bodyBytesMax: bytes,
     tls,
   }),
@@ -104,12 +118,12 @@ export const configSchema = z.strictObject({
     connectionsMax: count,
     connectionsPerAddressMax: count,
     halfOpenMax: count,
-    connectTimeout: duration,
+    connectTimeout: span,
     keepaliveMin: duration,
     keepaliveMax: duration,
     topicLevelsMax: count,
     subscriptionsMax: count,
-    denySubscribe: list,
+    denySubscribe: list.refine((filters) => filters.every(isTopicFilter), { error: 'must be MQTT filters' }),
     stallMax: duration,
     subscriberBacklogMax: bytes,
     retainedMax: countOrOff,
@@ -161,8 +175,8 @@ export const configSchema = z.strictObject({
   }),
   storage: z.strictObject({ seriesMax: count, sealAfter: duration, resumeWindow: duration, resumeBytesMax: bytes }),
   quarantine: z.strictObject({ maxBytes: bytes }),
-  live: z.strictObject({ clientsMax: count, subscriptionsMax: count, clientBacklogMax: bytes, heartbeat: duration }),
-  webhooks: z.strictObject({ allowTargets: list, concurrency: count, timeout: duration }),
+  live: z.strictObject({ clientsMax: count, subscriptionsMax: count, clientBacklogMax: bytes, heartbeat: span }),
+  webhooks: z.strictObject({ allowTargets: list, concurrency: count, timeout: span }),
   access: z.strictObject({ adminKey: headerText, failuresPerMinute: countOrOff }),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']) }),
 });

@@ -147,6 +147,13 @@ describe('an option', () => {
     ['http.bodyBytesMax', '-1'],
     ['live.heartbeat', '10'],
     ['live.heartbeat', 10_000],
+    ['live.heartbeat', '0s'],
+    ['webhooks.timeout', '0ms'],
+    ['mqtt.connectTimeout', '0s'],
+    ['mqtt.denySubscribe', 'devices/a#'],
+    ['http.trustedProxies', '10.0.0.0/99'],
+    ['http.trustedProxies', '127.0.0.1,proxy.example.com'],
+    ['http.trustedProxies', '2001:db8::/129'],
     ['log.level', 'loud'],
     ['data.dir', 7],
   ])('%s cannot be %j', (option, value) => {
@@ -169,6 +176,18 @@ describe('a secret', () => {
     expect(faults({ env: { PULSEGATE_ADMIN_KEY_FILE: join(folder.path, 'gone') } })).toEqual([
       expect.stringMatching(/^PULSEGATE_ADMIN_KEY_FILE: .*gone/),
     ]);
+  });
+
+  it('whose file is empty stops the start, for it would count as none', () => {
+    const file = fileWith(' \n');
+    expect(faults({ env: { PULSEGATE_ADMIN_KEY_FILE: file } })).toEqual([`PULSEGATE_ADMIN_KEY_FILE: ${file} is empty`]);
+  });
+
+  it('in a URL is not shown, and the rest of the URL is', () => {
+    const config = loadConfig({ flags: { 'mqtt.external.url': 'mqtts://gateway:hunter2@broker.example:8883' } });
+    expect(redactConfig(config)).toMatchObject({
+      mqtt: { external: { url: 'mqtts://gateway:***@broker.example:8883' } },
+    });
   });
 
   it('is shown as *** when it is set and as nothing when it is not', () => {
