@@ -70,6 +70,19 @@ const through: PacketRoute = { begins: () => false, take: () => false, declines:
 const body = (length: number): number[] => Array.from({ length }, () => 0);
 
 describe('the packet scanner', () => {
+  it('keeps its own copy of a packet that comes byte by byte, not the pieces', () => {
+    const scanner = new PacketScanner(limits);
+    const taken: Buffer[] = [];
+    const route = { ...through, begins: () => true, take: (bytes: Buffer) => taken.push(Buffer.from(bytes)) > 0 };
+    const stream = [...header(3, 900), ...Array.from({ length: 900 }, (_, index) => index & 0xff)];
+    const pieces = stream.map((byte) => Buffer.from([byte]));
+    const last = pieces.pop();
+    for (const piece of pieces) scanner.scan(piece, route);
+    for (const piece of pieces.slice(0, 600)) piece.fill(0xee);
+    scanner.scan(last ?? Buffer.alloc(0), route);
+    expect(taken).toEqual([Buffer.from(stream)]);
+  });
+
   const packet = fc
     .tuple(
       fc.integer({ min: 0, max: 15 }),

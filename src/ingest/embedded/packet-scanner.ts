@@ -21,6 +21,8 @@ export interface PacketLimits {
 }
 
 const connectType = 1;
+/** A packet that comes in more pieces is put together on the way: a piece of one byte costs hundreds to keep. */
+const piecesMax = 256;
 
 /**
  * Finds the packets of an MQTT stream by their fixed headers (MQTT 3.1.1 section 2.2: a type byte and a remaining length
@@ -80,7 +82,10 @@ export class PacketScanner {
     if (this.#keptBytes === 0) return chunk;
     this.#kept.push(chunk);
     this.#keptBytes += chunk.length;
-    if (this.#keptBytes < this.#neededBytes) return undefined;
+    if (this.#keptBytes < this.#neededBytes) {
+      if (this.#kept.length >= piecesMax) this.#kept = [Buffer.concat(this.#kept, this.#keptBytes)];
+      return undefined;
+    }
     const bytes = Buffer.concat(this.#kept, this.#keptBytes);
     this.#kept = [];
     this.#keptBytes = 0;
