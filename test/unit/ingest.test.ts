@@ -18,6 +18,13 @@ function header(type: number, length: number): number[] {
   return bytes;
 }
 
+/** MQTT 3.1.1 sections 3.4 to 3.7, 3.12 and 3.14: acknowledgements have a packet id, PINGREQ and DISCONNECT nothing. */
+function limitOf(type: number): number {
+  if (type >= 4 && type <= 7) return 2;
+  if (type === 12 || type === 14) return 0;
+  return type === 1 ? limits.connectBytesMax : limits.packetBytesMax;
+}
+
 /** The byte at which a stream is refused, found with the whole stream at hand; -1 for one that passes. */
 function model(stream: readonly number[]): number {
   for (let at = 0; at < stream.length; ) {
@@ -31,7 +38,7 @@ function model(stream: readonly number[]): number {
       scale *= 128;
       if (stream[at++] < 0x80) break;
     }
-    if (length > (type === 1 ? limits.connectBytesMax : limits.packetBytesMax)) return at - 1;
+    if (length > limitOf(type)) return at - 1;
     at += length;
   }
   return -1;
@@ -88,7 +95,10 @@ describe('the packet scanner', () => {
       fc.integer({ min: 0, max: 15 }),
       fc.oneof(fc.integer({ min: 0, max: 1_010 }), fc.constantFrom(127, 128, 200, 201)),
     )
-    .map(([type, length]) => [...header(type, length), ...Array.from({ length }, (_, index) => (index * 37) & 0xff)]);
+    .map(([type, any]) => {
+      const length = limitOf(type) <= 2 && any % 32 > 0 ? limitOf(type) : any;
+      return [...header(type, length), ...Array.from({ length }, (_, index) => (index * 37) & 0xff)];
+    });
   const malformed = fc.constant([0x30, 0xff, 0xff, 0xff, 0xff, 0x01, 0x00]);
   const stream = fc
     .array(fc.oneof({ weight: 20, arbitrary: packet }, { weight: 1, arbitrary: malformed }), {
@@ -131,6 +141,14 @@ describe('the packet scanner', () => {
     expect(() => scanner.scan(Buffer.from(header(3, 50 * 1_048_576)), through)).toThrow(
       /52428800 bytes is over the limit of 1000/,
     );
+  });
+
+  it('says no to a body where a packet has none, and to a long acknowledgement', () => {
+    for (const type of [4, 5, 6, 7]) {
+      expect(refusedIn([Uint8Array.from([...header(type, 2), 0, 1])])).toBeNull();
+      expect(refusedIn([Uint8Array.from(header(type, 3))])).not.toBeNull();
+    }
+    for (const type of [12, 14]) expect(refusedIn([Uint8Array.from(header(type, 1))])).not.toBeNull();
   });
 
   it('lets a packet of exactly the limit pass, and a CONNECT only up to its own', () => {

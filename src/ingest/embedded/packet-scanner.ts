@@ -21,6 +21,15 @@ export interface PacketLimits {
 }
 
 const connectType = 1;
+/** Remaining length of PUBACK to PUBCOMP (MQTT 3.1.1 sections 3.4 to 3.7), PINGREQ (3.12) and DISCONNECT (3.14). */
+const fixedLengths: ReadonlyMap<number, number> = new Map([
+  [4, 2],
+  [5, 2],
+  [6, 2],
+  [7, 2],
+  [12, 0],
+  [14, 0],
+]);
 /** A packet that comes in more pieces is put together on the way: a piece of one byte costs hundreds to keep. */
 const piecesMax = 256;
 
@@ -111,7 +120,13 @@ export class PacketScanner {
       const byte = bytes[cursor++];
       length |= (byte & 0x7f) << shift;
       if (byte >= 0x80) continue;
-      const limit = bytes[at] >> 4 === connectType ? this.#limits.connectBytesMax : this.#limits.packetBytesMax;
+      const type = bytes[at] >> 4;
+      const fixed = fixedLengths.get(type);
+      // Left to the parser behind, one that claims more would be gathered for nothing.
+      if (fixed !== undefined && length > fixed) {
+        throw new PacketRefusedError(`a packet of type ${type} has ${length} bytes where there are ${fixed}`);
+      }
+      const limit = type === connectType ? this.#limits.connectBytesMax : this.#limits.packetBytesMax;
       if (length > limit) {
         throw new PacketRefusedError(
           `a packet of ${length} bytes is over the limit of ${limit}; see mqtt.packetBytesMax`,
