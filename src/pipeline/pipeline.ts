@@ -55,6 +55,8 @@ export class Pipeline {
   #running = false;
   #scheduled = false;
   #stopping = false;
+  /** Nothing is committed any more: the store is about to be closed. */
+  #ended = false;
   #healthy = true;
   #retryMs = retryFirstMs;
   #deadline: Timer | undefined;
@@ -107,7 +109,7 @@ export class Pipeline {
   }
 
   submit(added: Entry): void {
-    if (added.bytes > 0 && (this.#stopping || !this.#healthy)) {
+    if (this.#ended || (added.bytes > 0 && (this.#stopping || !this.#healthy))) {
       added.settle({
         kind: 'failed',
         error: this.#stopping
@@ -120,13 +122,19 @@ export class Pipeline {
     this.#schedule();
   }
 
-  /** Commits what is queued and returns when nothing is in flight; messages that still arrive are given back. */
+  /**
+   * Commits what is queued and returns when nothing is in flight; messages that still arrive meanwhile are given back, and
+   * afterwards everything is: a store that was closed must not be opened again for it.
+   */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#deadline?.cancel();
     this.#probe?.cancel();
     this.#probe = undefined;
-    if (!this.#running && this.#queue.length === 0) return;
+    if (!this.#running && this.#queue.length === 0) {
+      this.#ended = true;
+      return;
+    }
     await new Promise<void>((resolve) => {
       this.#idle.push(resolve);
       this.#schedule();
@@ -157,7 +165,9 @@ export class Pipeline {
         this.#running = false;
         // Something may have been submitted between the last look at the queue and this turn.
         if (this.#queue.length > 0) this.#schedule();
-        if (!this.#scheduled) for (const resolve of this.#idle.splice(0)) resolve();
+        if (this.#scheduled || this.#idle.length === 0) return;
+        this.#ended = true;
+        for (const resolve of this.#idle.splice(0)) resolve();
       });
   }
 

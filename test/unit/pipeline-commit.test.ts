@@ -528,4 +528,15 @@ describe('stop', () => {
     await rig.pipeline.stop();
     expect(rig.clock.timers).toBe(0);
   });
+
+  it('what comes after the end is given back, and does not open the store again', async () => {
+    rig.submit('before', { facts: [{ device: 'a', at: 1, attributes: { x: 1 } }] });
+    await rig.pipeline.stop();
+    rig.store.failures.push({ kind: 'unknown' });
+    rig.submit('own', { facts: [{ device: 'a', at: 2, attributes: { x: 2 } }] });
+    rig.publish('message', 'devices/a/telemetry/x', '1');
+    await settle();
+    expect(rig.answers).toEqual(['settle before', 'fail own', 'fail message']);
+    expect([rig.store.attempts, rig.store.commits.length]).toEqual([1, 1]);
+  });
 });
