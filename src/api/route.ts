@@ -164,9 +164,9 @@ export function route<P extends z.ZodObject, Q extends z.ZodObject, B, S extends
     refusals: spec.refusals ?? [],
     foreign: null,
     async answer(incoming) {
-      spec.judge?.(incoming.authorization);
       const params = parseParameters(spec.params, new URLSearchParams(incoming.params));
       const query = parseParameters(spec.query, incoming.query);
+      spec.judge?.(incoming.authorization);
       const { caller, authorization, now, signal } = incoming;
       const request = { params, query, caller, authorization, now, signal, filters: filtersOf(incoming) };
       const answer = await spec.handler({ ...request, body: await readWith(body, incoming) });

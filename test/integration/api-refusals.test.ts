@@ -5,6 +5,7 @@ import { routeTable } from '../../src/api/routes.ts';
 import { openApiDocument } from '../../src/api/openapi.ts';
 import type { HttpServer } from '../../src/api/server.ts';
 import { RejectedError, TransientError } from '../../src/base/errors.ts';
+import type { ProvisioningKey } from '../../src/domain/registration.ts';
 import { expectProblem } from '../support/api-problem.ts';
 import { startApi, Strangers } from '../support/api-strangers.ts';
 import { type Answer, type Ask, ask } from '../support/http-client.ts';
@@ -50,6 +51,17 @@ const bodies: Readonly<Record<string, unknown>> = {
   updateProvisioningKey: { name: 'Line 3' },
 };
 
+const held: ProvisioningKey = {
+  id: 'held',
+  name: 'Line 2',
+  hash: '',
+  profile: 'fridge',
+  approval: false,
+  devicesMax: 1,
+  createdAt: '2026-01-01T00:00:00.000Z',
+  expiresAt: null,
+};
+
 let server: HttpServer;
 let port: number;
 
@@ -58,7 +70,11 @@ beforeAll(async () => {
     facts.push(seen);
     return strangers.verdict;
   };
-  ({ server, port } = await startApi(strangers, { corsOrigins: [page], access: { judge } }));
+  const { provisioning } = strangers.ports();
+  // A key that holds, so that what comes after the credential is looked at.
+  const verify = (presented: string) => provisioning.verify(presented) ?? held;
+  const ports = { corsOrigins: [page], access: { judge }, provisioning: { ...provisioning, verify } };
+  ({ server, port } = await startApi(strangers, ports));
 });
 afterAll(() => server.stop(1_000));
 afterEach(() => {
@@ -260,15 +276,15 @@ test('a request id of the client is taken over when it is harmless, else replace
 function call(route: Route, options: Ask = {}, query = ''): Promise<Answer> {
   const required = route.id === 'getDeviceReadings' ? 'metric=heart_rate' : '';
   const path = `${route.path.replace(/\{\w+\}/, 'nobody')}?${required}${query}`.replace('?&', '?').replace(/\?$/, '');
-  const headers: Record<string, string> = route.body ? { 'content-type': 'application/json' } : {};
+  const headers = options.headers ?? (route.body ? { 'content-type': 'application/json' } : {});
   // The one address that brings its own credential; to the others it means nothing.
-  if (route.id === 'provisionDevice') headers['authorization'] = 'Bearer pulseprov_nobody';
+  const authorization = route.id === 'provisionDevice' ? 'Bearer pulseprov_held' : undefined;
   const body = route.body ? JSON.stringify(bodies[route.id]) : undefined;
   return ask(port, path, {
     method: route.method,
-    headers,
     ...(body !== undefined && { body }),
     ...options,
+    headers: { ...headers, ...(authorization !== undefined && { authorization }) },
   });
 }
 

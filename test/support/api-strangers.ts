@@ -169,7 +169,8 @@ export class Strangers {
         if (url.includes('10.0.0.1')) throw new RejectedError('target_not_allowed', 'see webhooks.allowTargets');
       },
       cursor: () => formatCursor('epoch', this.seq),
-      broker: () => ({ mode: 'embedded', url: 'mqtt://127.0.0.1:1883', tlsUrl: null, webSocketPath: '/mqtt' }),
+      broker: () =>
+        checked(() => ({ mode: 'embedded', url: 'mqtt://127.0.0.1:1883', tlsUrl: null, webSocketPath: '/mqtt' })),
       ready: () => ({ ready: this.ready, reasons: this.ready ? [] : ['the database is full'] }),
       metrics: {
         render: () => Promise.resolve(checked(() => '# HELP up Up\nup 1\n')),
