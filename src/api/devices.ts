@@ -49,6 +49,12 @@ export function deviceOf(ports: ApiPorts, id: string): KnownDevice {
   );
 }
 
+/** The device's id, if it is known, or forgotten and its readings are still there. Throws 404. */
+export function deviceWithReadings(ports: ApiPorts, id: string): string {
+  const [current] = ports.latest.device(id);
+  return current?.device ?? deviceOf(ports, id).device;
+}
+
 export function metricsOf(ports: ApiPorts, device: string): string[] {
   return Array.from(ports.latest.device(device), (current) => current.metric).sort(compareText);
 }
@@ -235,7 +241,7 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
     success: { status: 200, description: 'Current values by metric', schema: DeviceLatest },
     refusals: ['not_found'],
     handler({ params, query, now }) {
-      const { device } = deviceOf(ports, params.id);
+      const device = deviceWithReadings(ports, params.id);
       const values: Record<string, LatestValue> = {};
       const current = Array.from(ports.latest.device(device)).sort((a, b) => compareText(a.metric, b.metric));
       for (const { metric, time, value } of current) {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type AggregateName, aggregateNames, Buckets, Readings } from '../contract/reading.ts';
 import { isMetricName, metricNameRule } from '../domain/series.ts';
 import type { Bucket } from '../history/reader.ts';
-import { deviceOf, deviceParams, metricsOf } from './devices.ts';
+import { deviceParams, deviceWithReadings, metricsOf } from './devices.ts';
 import { formatTime } from './moment.ts';
 import { readPage, writePage } from './page-token.ts';
 import { from, limit, page, readingsMax, to, width } from './parameters.ts';
@@ -74,7 +74,7 @@ export function readingRoutes(ports: ApiPorts): readonly Route[] {
     refusals: ['not_found'],
     async handler({ params, query, now, filters }) {
       checkCombination(query);
-      const { device } = deviceOf(ports, params.id);
+      const device = deviceWithReadings(ports, params.id);
       const current = ports.latest.find(device, query.metric);
       if (!current) {
         const metrics = metricsOf(ports, device);

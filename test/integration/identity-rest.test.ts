@@ -259,6 +259,20 @@ describe('tokens', () => {
   });
 });
 
+test('the readings and current values of a forgotten device are still there', async () => {
+  await posted('createDevices', '/api/v1/devices', { id: 'old-pump' });
+  strangers.put('old-pump', 'flow', now - 1, 2.5);
+  expect((await send(port, 'DELETE', '/api/v1/devices/old-pump', undefined)).status).toBe(204);
+  strangers.devices.delete('old-pump');
+  expectProblem(await ask(port, '/api/v1/devices/old-pump'), 'not_found');
+  const { readings } = await get('getDeviceReadings', '/api/v1/devices/old-pump/readings?metric=flow&from=0');
+  expect(readings).toMatchObject([{ value: 2.5 }]);
+  expect(await get('getDeviceLatest', '/api/v1/devices/old-pump/latest')).toMatchObject({
+    values: { flow: { value: 2.5 } },
+  });
+  expectProblem(await ask(port, '/api/v1/devices/never/latest'), 'not_found');
+});
+
 describe('provisioning', () => {
   test('with a key that does not hold is refused before any of the body came', async () => {
     const head = [
