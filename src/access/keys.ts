@@ -28,7 +28,7 @@ export function newKey(random: Random, facts: KeyFacts): { readonly key: string;
 
 /**
  * The record of a secret that the operator chose (`access.adminKey`), so that a gateway without a shell has its first key.
- * It may be a generated key or any text; how long it must be is for the configuration to say.
+ * It may be a generated key or any text; nothing but `access.failuresPerMinute` protects a short one.
  */
 export function adminKeyRecord(secret: string, createdAt: string): KeyRecord {
   const name = 'admin key of the configuration';
