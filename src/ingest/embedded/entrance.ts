@@ -100,7 +100,7 @@ export class Entrance {
       return;
     }
     const verdict = this.#judge(visitor, publish);
-    if (verdict !== 'relayed') {
+    if (verdict !== 'relayed' || this.#isUnderWay(visitor, publish)) {
       packet.topic = nowhere;
       packet.retain = false;
     } else if (packet.retain) {
@@ -110,6 +110,16 @@ export class Entrance {
     // The packet id of QoS 2 is noted whatever becomes of the message: aedes asks for it before the PUBREC.
     const leavesSomething = verdict === 'relayed' || qos === 2;
     this.#follow(verdict, visitor, publish, leavesSomething ? this.#prepared(payload, receipt) : receipt);
+  }
+
+  /**
+   * A QoS 2 message that was sent again before its PUBREC: subscribers are to have it once ([MQTT-4.3.3-2]). Once the
+   * PUBREC is there aedes knows the packet id and sees to that itself.
+   */
+  #isUnderWay({ clientId }: Visitor, { topic, payload, qos, messageId }: Publish): boolean {
+    if (qos !== 2 || messageId === undefined || clientId === null) return false;
+    const hash = fingerprint(topic, payload);
+    return this.#parts.redelivery.isOpen({ client: clientId, packetId: messageId, hash });
   }
 
   /** A message that the express lane read: nobody is subscribed to its topic. */

@@ -270,6 +270,23 @@ it('the sender hears of a message only when it is accepted, and of all of them i
   expect(ids).toEqual([1, 2, 3, 4]);
 });
 
+it('a QoS 2 message that comes again before its PUBREC reaches subscribers once', async () => {
+  for (const clean of [true, false]) {
+    const rig = await Rig.start();
+    const subscriber = await rig.subscriber('s', 't', 1);
+    const sender = await rig.open('p', { clean });
+    rig.sink.hold = true;
+    const first = publishPacket('t', 'x', { qos: 2, id: 1 });
+    sender.send(Buffer.concat([first, publishPacket('t', 'x', { qos: 2, id: 1, dup: true })]));
+    await eventually(() => rig.sink.held.length === 1);
+    for (const receipt of rig.sink.held.splice(0)) receipt();
+    for (let answers = 0; answers < 2; answers++) await nextOf(sender, packetType.pubrec);
+    expect((await nextPublish(subscriber)).payload).toBe('x');
+    expect(await settled(subscriber)).toEqual([]);
+    expect(rig.sink.payloads).toEqual(['x']);
+  }
+});
+
 it('PUBRECs leave in the order of their messages', async () => {
   const rig = await Rig.start();
   const client = await rig.open('p', { clean: false });
