@@ -1,14 +1,15 @@
 import type { Device } from '../contract/device.ts';
 import { spanText } from './time-text.ts';
 
-type Told = Pick<Device, 'state' | 'stateCause' | 'stateSince' | 'lastSeen'>;
+type Told = Pick<Device, 'state' | 'stateCause' | 'stateSince' | 'lastSeen' | 'metricCount'>;
 
 /**
  * Why a device is in its state, and for how long, at `now` (epoch ms): "silent for 5 min", "connection lost 2 h ago".
  * Empty where the state says it all.
  */
-export function causeText({ state, stateCause, stateSince, lastSeen }: Told, now: number): string {
-  if (state === 'unknown') return lastSeen === null ? 'never heard of' : '';
+export function causeText({ state, stateCause, stateSince, lastSeen, metricCount }: Told, now: number): string {
+  // Readings stay when a device is deleted, and are those of the next device under its id.
+  if (state === 'unknown') return lastSeen === null && metricCount === 0 ? 'never heard of' : '';
   const span = stateSince === null ? null : spanText(now - Date.parse(stateSince));
   if (state === 'online') return span === null ? '' : `for ${span}`;
   const ago = span === null ? '' : ` ${span} ago`;

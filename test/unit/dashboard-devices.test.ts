@@ -8,7 +8,7 @@ const noon = Date.UTC(2026, 8, 21, 12);
 const before = (ms: number): string => new Date(noon - ms).toISOString();
 
 describe('why a device is in its state', () => {
-  const told = { stateSince: before(120_000), lastSeen: before(300_000) };
+  const told = { stateSince: before(120_000), lastSeen: before(300_000), metricCount: 1 };
 
   test.each([
     ['offline', 'silent', 'silent for 5 min'],
@@ -23,10 +23,15 @@ describe('why a device is in its state', () => {
   });
 
   test('a device that was never heard of says so, and nothing of a time', () => {
-    const never = { state: 'unknown', stateCause: null, stateSince: null, lastSeen: null } as const;
+    const never = { state: 'unknown', stateCause: null, stateSince: null, lastSeen: null, metricCount: 0 } as const;
     expect(causeText(never, noon)).toBe('never heard of');
     expect(causeText({ ...never, state: 'offline', stateCause: 'silent' }, noon)).toBe('silent');
     expect(causeText({ ...never, state: 'offline', stateCause: 'disconnected' }, noon)).toBe('disconnected');
+  });
+
+  test('a device that was deleted and added again has its readings, and was heard of', () => {
+    const again = { state: 'unknown', stateCause: null, stateSince: null, lastSeen: null, metricCount: 1 } as const;
+    expect(causeText(again, noon)).toBe('');
   });
 });
 
