@@ -296,6 +296,24 @@ describe('a gateway with keys', () => {
     await visit.end();
   });
 
+  it.each(widths)('on a %s screen without a device says that one needs a token, in one line of head', async (...at) => {
+    const [, ...screen] = at;
+    const visit = await Visit.begin(...screen);
+    const { page } = visit;
+    await page.route('**/api/v1/devices?*', (route) => route.fulfill({ json: { items: [], next: null } }));
+    await page.routeWebSocket(/\/live$/, (socket) => socket.close());
+    await visit.open('#/');
+    await page.getByTestId('key-prompt').locator('[name=key]').fill(key);
+    await visit.button('Sign in').click();
+    await page.getByText('No device yet').waitFor();
+    expect(await page.getByText('mosquitto_pub').count()).toBe(0);
+    // The widest that the head can say.
+    await page.locator('[data-testid="connection"]:not([data-state="live"])').waitFor();
+    expect((await visit.button('Sign out').boundingBox())?.height).toBeLessThan(40);
+    await visit.fits();
+    await visit.end();
+  });
+
   it('lets in who has one, for the readings that stream as well, and forgets it at the end', async () => {
     const visit = await Visit.begin(1280, 800, 'light');
     const { page } = visit;

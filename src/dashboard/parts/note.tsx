@@ -2,6 +2,7 @@ import type { ComponentChildren, JSX } from 'preact';
 import { broker } from '../broker.ts';
 import { publishLine } from '../broker-address.ts';
 import type { ProblemError } from '../rest-client.ts';
+import { key } from '../session.ts';
 
 /** A request that failed, in the gateway's own words, and what to do. */
 export function ProblemNote({
@@ -43,8 +44,21 @@ export function EmptyNote({
   );
 }
 
-/** No device has ever spoken: two ways to hear one. Its words hold whether or not the gateway answers just now. */
+/**
+ * No device has ever spoken: two ways to hear one. Its words hold whether or not the gateway answers just now. Where a
+ * key was asked for, a device needs a token, and neither way leads anywhere.
+ */
 export function FirstRun(): JSX.Element {
+  if (key.value !== null) {
+    return (
+      <EmptyNote title="No device yet">
+        <p>
+          Add the first one under <a href="#/devices">Devices</a>: it gets a token, with a line that sends a reading.
+          Nobody is let in without one.
+        </p>
+      </EmptyNote>
+    );
+  }
   return (
     <section class="note note-first-run" data-testid="first-run">
       <h2>Waiting for the first reading</h2>
