@@ -18,7 +18,8 @@ it('gives every name once, not before its time, and at the latest a turn after i
       for (const next of steps) {
         if (next.kind === 'plan') {
           wheel.plan(next.name, now + next.delay);
-          planned.set(next.name, now + next.delay);
+          // What is past when it is planned can only come from then on.
+          planned.set(next.name, Math.max(now + next.delay, now));
         } else if (next.kind === 'remove') {
           wheel.remove(next.name);
           planned.delete(next.name);
@@ -29,7 +30,7 @@ it('gives every name once, not before its time, and at the latest a turn after i
           for (const one of due) expect(planned.get(one)).toBeLessThanOrEqual(now);
           for (const one of due) planned.delete(one);
           // Turns are whole, and the one that now is in has been taken.
-          for (const time of planned.values()) expect(time).toBeGreaterThan(now - 20);
+          for (const time of planned.values()) expect(time).toBeGreaterThan(now - 10);
         }
         expect(wheel.size).toBe(planned.size);
       }
