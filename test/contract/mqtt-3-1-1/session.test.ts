@@ -290,3 +290,23 @@ describe('a will', () => {
     expect(rig.store.counts().wills).toBe(0);
   });
 });
+
+it('a QoS 2 message that its sender sent again is not delivered again after a kill', async () => {
+  const rig = await Rig.start();
+  const before = await rig.subscriber('s', 't', 2, false);
+  const sender = await rig.open('p', { clean: false });
+  for (const dup of [false, true]) {
+    sender.send(publishPacket('t', 'x', { qos: 2, id: 1, dup }));
+    await nextOf(sender, packetType.pubrec);
+  }
+  const { id } = await nextPublish(before);
+  before.send(ack(5, id));
+  await nextOf(before, packetType.pubrel);
+  before.send(ack(7, id));
+  await settled(before);
+  before.send(subscribe(2, ['u', 2]));
+  await nextOf(before, packetType.suback);
+  await rig.killAndStart();
+  const after = await rig.open('s', { clean: false });
+  expect(await settled(after)).toEqual([]);
+});

@@ -64,6 +64,7 @@ const answered = 'the sender hears of a message only when it is accepted, and of
 const inOrder = 'messages of one client and topic reach each subscriber in their order';
 const recsInOrder = 'PUBRECs leave in the order of their messages';
 const onceUnanswered = 'a QoS 2 message that comes again before its PUBREC reaches subscribers once';
+const onceAfterKill = 'a QoS 2 message that its sender sent again is not delivered again after a kill';
 const topicTextAlways = 'it does so whatever its QoS, and whatever of the connection is still being answered';
 const binary = 'over WebSocket a frame of text closes the connection, and frames need not end where packets do';
 const subprotocol = 'over WebSocket the subprotocol is mqtt, and without one there is no connection';
@@ -320,7 +321,13 @@ export const statements: readonly Statement[] = [
   {
     id: '4.3.3-2',
     says: 'A QoS 2 message is taken once until its PUBREL.',
-    tests: [once, onceLater, onceUnanswered, 'a PUBREL is answered by a PUBCOMP, also where nothing is known of it'],
+    tests: [
+      once,
+      onceLater,
+      onceUnanswered,
+      onceAfterKill,
+      'a PUBREL is answered by a PUBCOMP, also where nothing is known of it',
+    ],
   },
   { id: '4.4.0-1', says: 'Unacknowledged PUBLISH and PUBREL are sent again under their ids.', tests: [again] },
   { id: '4.5.0-1', says: 'A message joins every session that it matches.', tests: [missed] },

@@ -203,6 +203,9 @@ export class SessionStore implements Guard {
     if (!arrived) return null;
     this.#arriving.delete(payload);
     const { packet, client: sender } = arrived;
+    const id = packet.messageId ?? 0;
+    // The broker answers a QoS 2 message that it has, and does no more: rows of this one would be nobody's.
+    if (packet.qos === 2 && id > 0 && sender && this.#incoming.has(sender.id, id)) return null;
     const rows = new Map<string, Owed>();
     const shared = packet.qos > 0 || packet.retain ? ownPayload(packet.payload) : packet.payload;
     for (const [clientId, qos] of packet.qos > 0 ? bestQos(this.#tree.matching(packet.topic)) : []) {
@@ -214,8 +217,7 @@ export class SessionStore implements Guard {
     }
     const keepsRetained = packet.retain && this.#retained.fits(packet);
     if (keepsRetained) this.#retained.write(packet.topic, packet.qos, shared);
-    const id = packet.messageId ?? 0;
-    const keepsId = packet.qos === 2 && id > 0 && sender?.clean === false && !this.#incoming.has(sender.id, id);
+    const keepsId = packet.qos === 2 && id > 0 && sender?.clean === false;
     if (keepsId) this.#incoming.write(sender.id, id);
     if (rows.size === 0 && !keepsRetained && !keepsId) return null;
     this.#prepared.set(payload, { rows, hasId: keepsId });
