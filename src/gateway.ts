@@ -254,7 +254,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     function ready(): Readiness {
       if (!listening) return { ready: false, reasons: ['the gateway is starting'] };
       if (!stream.pipeline.healthy) return { ready: false, reasons: ['storage is not available; the log says why'] };
-      if (mqtt.fault !== null) return { ready: false, reasons: [mqtt.fault] };
+      if (mqtt.fault !== null) return { ready: false, reasons: [mqtt.fault], code: 'broker_unavailable' };
       return { ready: true, reasons: [] };
     }
   }

@@ -33,7 +33,7 @@ export function operationRoutes(ports: ApiPorts): readonly Route[] {
     query: noParameters,
     body: null,
     success: { status: 200, description: 'Ready', schema: Health },
-    refusals: ['storage_unavailable', 'stopping'],
+    refusals: ['storage_unavailable', 'broker_unavailable', 'stopping'],
     handler() {
       const { ready, reasons, code } = ports.ready();
       if (!ready) throw new RequestRefused(code ?? 'storage_unavailable', reasons.join('; ') || 'not ready');

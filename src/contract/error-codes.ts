@@ -62,6 +62,7 @@ export const errorCodes = {
   // Trouble on this side.
   internal: { status: 500, title: 'Internal error' },
   storage_unavailable: { status: 503, title: 'Storage is not available' },
+  broker_unavailable: { status: 503, title: 'The MQTT broker is not available' },
   overloaded: { status: 503, title: 'Overloaded' },
   stopping: { status: 503, title: 'The gateway is stopping' },
 } as const satisfies Record<string, { status: number; title: string }>;

@@ -84,6 +84,8 @@ describe.each(['4', '5'])('over MQTT %s', (protocol) => {
     await rig.startGateway();
     await until(async () => (await rig.rest.ask('/readyz')).status === 200);
     await rig.broker.end('SIGTERM');
+    await until(async () => (await rig.rest.ask('/readyz')).status === 503);
+    expect((await rig.rest.ask('/readyz')).json()).toMatchObject({ code: 'broker_unavailable' });
     await rig.broker.resume();
     await rig.sending;
     await expectEverything(rig.rest);
