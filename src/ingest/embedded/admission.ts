@@ -72,6 +72,8 @@ export class Admission {
   /** Monotonic ms before which nobody is let in; Infinity while storage is unavailable. */
   #admitFrom = 0;
   #version5 = 0;
+  /** Clients that came without an id, to give each its own. */
+  #nameless = 0;
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
@@ -132,6 +134,7 @@ export class Admission {
       return;
     }
     visitor.client = client;
+    const isNameless = packet.clientId === '';
     visitor.said = {
       clientId: packet.clientId,
       clean: packet.clean ?? true,
@@ -139,7 +142,12 @@ export class Admission {
       willTopic: packet.will?.topic ?? null,
     };
     this.#look(visitor).then(
-      (refusal) => answer(refusal, refusal === null && !client.closed),
+      (refusal) => {
+        // It is given an id (MQTT 3.1.1 section 3.1.3.1), which shows in the quarantine and in the log.
+        if (isNameless && refusal === null)
+          packet.clientId = `nameless-${(++this.#nameless).toString(36)}-${Math.floor(this.#parts.random.next() * 2 ** 32).toString(36)}`;
+        answer(refusal, refusal === null && !client.closed);
+      },
       (error: unknown) => {
         this.count('fault');
         this.#parts.log.error({ error: messageOf(error) }, 'an MQTT client could not be judged');
