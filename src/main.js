@@ -11,7 +11,7 @@ const gatewayCommands = ['start', 'demo'];
  * Left to itself V8 lets the young half of the heap grow to 128 MB, which costs the memory and, each time that it is
  * swept, a pause of tens of milliseconds. Nothing says so to V8 once a process runs, so it begins again under its id.
  */
-const youngHeap = '--max-semi-space-size=8';
+const youngHeap = '--max-semi-space-size=4';
 
 if (major > 24 || (major === 24 && minor >= 15)) {
   if (gatewayCommands.includes(process.argv[2])) beginAgainWith(youngHeap);
