@@ -1,14 +1,11 @@
-interface Node<T> {
-  /** By client: subscriptions whose filter ends here … */
-  readonly here: Map<string, T>;
-  /** … and with `/#` behind. */
-  readonly deep: Map<string, T>;
-  readonly children: Map<string, Node<T>>;
-}
+import { type LevelNode, LevelTree } from '../level-tree.ts';
+
+/** Of one filter, by client. */
+type OfFilter<T> = Map<string, T>;
 
 /** Subscriptions by filter, found by topic (MQTT 3.1.1 section 4.7). One client has a filter at most once. */
 export class SubscriptionTree<T> {
-  readonly #root: Node<T> = makeNode();
+  readonly #filters = new LevelTree<OfFilter<T>>();
   #size = 0;
 
   get size(): number {
@@ -16,63 +13,36 @@ export class SubscriptionTree<T> {
   }
 
   set(filter: string, client: string, subscription: T): void {
-    const { levels, isDeep } = parse(filter);
-    let node = this.#root;
-    for (const level of levels) {
-      let child = node.children.get(level);
-      if (!child) {
-        child = makeNode();
-        node.children.set(level, child);
-      }
-      node = child;
+    let clients = this.#filters.get(filter);
+    if (!clients) {
+      clients = new Map();
+      this.#filters.set(filter, clients);
     }
-    const kept = isDeep ? node.deep : node.here;
-    if (!kept.has(client)) this.#size++;
-    kept.set(client, subscription);
+    if (!clients.has(client)) this.#size++;
+    clients.set(client, subscription);
   }
 
   delete(filter: string, client: string): void {
-    const { levels, isDeep } = parse(filter);
-    const path = [this.#root];
-    for (const level of levels) {
-      const child = path.at(-1)?.children.get(level);
-      if (!child) return;
-      path.push(child);
-    }
-    const last = path[path.length - 1];
-    if (!(isDeep ? last.deep : last.here).delete(client)) return;
+    const clients = this.#filters.get(filter);
+    if (!clients?.delete(client)) return;
     this.#size--;
-    for (let depth = levels.length; depth > 0; depth--) {
-      const { here, deep, children } = path[depth];
-      if (here.size > 0 || deep.size > 0 || children.size > 0) return;
-      path[depth - 1].children.delete(levels[depth - 1]);
-    }
+    if (clients.size === 0) this.#filters.delete(filter);
   }
 
   /** Every subscription that the topic matches; a client with several filters may be there several times. */
   matching(topic: string): T[] {
     const found: T[] = [];
-    if (this.#size > 0) collect(this.#root, topic.split('/'), 0, found);
+    if (this.#size > 0) collect(this.#filters.root, topic.split('/'), 0, found);
     return found;
   }
 }
 
-function makeNode<T>(): Node<T> {
-  return { here: new Map(), deep: new Map(), children: new Map() };
-}
-
-function parse(filter: string): { levels: readonly string[]; isDeep: boolean } {
-  const levels = filter.split('/');
-  const isDeep = levels.at(-1) === '#';
-  return { levels: isDeep ? levels.slice(0, -1) : levels, isDeep };
-}
-
-function collect<T>(node: Node<T>, levels: readonly string[], depth: number, found: T[]): void {
+function collect<T>(node: LevelNode<OfFilter<T>>, levels: readonly string[], depth: number, found: T[]): void {
   // A topic that begins with $ is matched by no wildcard in front [MQTT-4.7.2-1].
   const wild = depth > 0 || !levels[0].startsWith('$');
-  if (wild) found.push(...node.deep.values());
+  if (wild) found.push(...(node.children.get('#')?.value?.values() ?? []));
   if (depth === levels.length) {
-    found.push(...node.here.values());
+    found.push(...(node.value?.values() ?? []));
     return;
   }
   const same = node.children.get(levels[depth]);

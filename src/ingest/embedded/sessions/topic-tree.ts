@@ -1,11 +1,8 @@
-interface Node<T> {
-  value: T | undefined;
-  readonly children: Map<string, Node<T>>;
-}
+import { type LevelNode, LevelTree } from '../level-tree.ts';
 
 /** Values by topic name, found by filter (MQTT 3.1.1 section 4.7) without looking at every topic. */
 export class TopicTree<T> {
-  readonly #root: Node<T> = { value: undefined, children: new Map() };
+  readonly #topics = new LevelTree<T>();
   #size = 0;
 
   /** Topics that have a value. */
@@ -14,50 +11,25 @@ export class TopicTree<T> {
   }
 
   get(topic: string): T | undefined {
-    let node: Node<T> | undefined = this.#root;
-    for (const level of topic.split('/')) node = node?.children.get(level);
-    return node?.value;
+    return this.#topics.get(topic);
   }
 
   set(topic: string, value: T): void {
-    let node = this.#root;
-    for (const level of topic.split('/')) {
-      let child = node.children.get(level);
-      if (!child) {
-        child = { value: undefined, children: new Map() };
-        node.children.set(level, child);
-      }
-      node = child;
-    }
-    if (node.value === undefined) this.#size++;
-    node.value = value;
+    if (this.#topics.get(topic) === undefined) this.#size++;
+    this.#topics.set(topic, value);
   }
 
   delete(topic: string): void {
-    const levels = topic.split('/');
-    const path = [this.#root];
-    for (const level of levels) {
-      const child = path.at(-1)?.children.get(level);
-      if (!child) return;
-      path.push(child);
-    }
-    const last = path[path.length - 1];
-    if (last.value === undefined) return;
-    last.value = undefined;
-    this.#size--;
-    for (let depth = levels.length; depth > 0; depth--) {
-      if (path[depth].value !== undefined || path[depth].children.size > 0) return;
-      path[depth - 1].children.delete(levels[depth - 1]);
-    }
+    if (this.#topics.delete(topic)) this.#size--;
   }
 
   /** Values whose topic the filter matches. A wildcard in front finds no topic that begins with `$`. */
   *matching(filter: string): Generator<T> {
-    yield* below(this.#root, filter.split('/'), 0);
+    yield* below(this.#topics.root, filter.split('/'), 0);
   }
 }
 
-function* below<T>(node: Node<T>, levels: readonly string[], depth: number): Generator<T> {
+function* below<T>(node: LevelNode<T>, levels: readonly string[], depth: number): Generator<T> {
   if (depth === levels.length) {
     if (node.value !== undefined) yield node.value;
     return;
@@ -77,7 +49,7 @@ function* below<T>(node: Node<T>, levels: readonly string[], depth: number): Gen
   }
 }
 
-function* everything<T>(node: Node<T>, isRoot: boolean): Generator<T> {
+function* everything<T>(node: LevelNode<T>, isRoot: boolean): Generator<T> {
   if (node.value !== undefined) yield node.value;
   for (const [name, child] of node.children) {
     if (!isRoot || !name.startsWith('$')) yield* everything(child, false);
