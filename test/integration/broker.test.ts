@@ -4,14 +4,9 @@ import { createServer } from 'node:net';
 import { connect, connectAsync, type MqttClient } from 'mqtt';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Log } from '../../src/base/log.ts';
-import type { Message, Receipt } from '../../src/domain/message.ts';
-import {
-  type BrokerOptions,
-  type BrokerParts,
-  EmbeddedBroker,
-  type BrokerSink,
-} from '../../src/ingest/embedded/broker.ts';
+import { type BrokerOptions, type BrokerParts, EmbeddedBroker } from '../../src/ingest/embedded/broker.ts';
 import { RedeliveryBook } from '../../src/ingest/redelivery.ts';
+import { stopped, TestSink } from '../support/broker-rig.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import {
   connectPacket,
@@ -33,57 +28,9 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-/** Takes messages, and keeps their receipts while it is told to. */
-class Sink implements BrokerSink {
-  readonly messages: Message[] = [];
-  readonly held: Receipt[] = [];
-  readonly refusals: string[] = [];
-  holding = false;
-  redeliveries = 0;
-  #changed = Promise.withResolvers<void>();
-
-  receive(message: Message, receipt: Receipt): void {
-    this.messages.push(message);
-    if (this.holding) this.held.push(receipt);
-    else receipt();
-    this.#change();
-  }
-
-  redelivered(): void {
-    this.redeliveries++;
-    this.#change();
-  }
-
-  shed(): void {}
-
-  refused(code: string): void {
-    this.refusals.push(code);
-    this.#change();
-  }
-
-  /** Waits until `reached`, looking again whenever something arrives. */
-  async until(reached: (sink: Sink) => boolean): Promise<void> {
-    while (!reached(this)) await this.#changed.promise;
-  }
-
-  release(failure?: Error): void {
-    this.holding = false;
-    for (const receipt of this.held.splice(0)) receipt(failure);
-  }
-
-  get payloads(): readonly string[] {
-    return this.messages.map(({ payload }) => Buffer.from(payload).toString());
-  }
-
-  #change(): void {
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers();
-  }
-}
-
 interface Setup {
   readonly broker: EmbeddedBroker;
-  readonly sink: Sink;
+  readonly sink: TestSink;
   readonly clock: FakeClock;
   readonly warnings: string[];
   readonly port: number;
@@ -93,7 +40,7 @@ async function start(
   options: Partial<BrokerOptions> = {},
   parts: Partial<Omit<BrokerParts, 'sink'>> = {},
 ): Promise<Setup> {
-  const sink = new Sink();
+  const sink = new TestSink();
   const clock = new FakeClock();
   const warnings: string[] = [];
   const log: Log = {
@@ -121,19 +68,6 @@ async function start(
     await stopped(broker, clock);
   });
   return { broker, sink, clock, warnings, port: broker.port };
-}
-
-/** Stops the broker, turning the clock for as long as it waits. */
-async function stopped(broker: EmbeddedBroker, clock: FakeClock): Promise<void> {
-  const state = { done: false };
-  const stopping = broker.stop().then(() => {
-    state.done = true;
-  });
-  while (!state.done) {
-    clock.advance(5);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  await stopping;
 }
 
 async function open(port: number, ...options: Parameters<typeof connectPacket>): Promise<WireClient> {
