@@ -197,7 +197,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       outlets.live.publish(batch);
       outlets.courier.accept(deliveries);
       for (const device of commit.forgottenDevices) mqtt.forgetDevice(device);
-      if (commit.tokens.length > 0) revalidate();
+      if (commit.tokens.some(({ kind }) => kind === 'revoke')) revalidate();
     });
     catalog.subscribe((snapshot, previous, change) => {
       followRulesAndWebhooks(snapshot, previous, { stream, courier: outlets.courier });
@@ -207,7 +207,8 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
         if (snapshot.registrations.get(id)?.approval === 'blocked') mqtt.forgetDevice(id);
       }
       if (snapshot.mappings !== previous.mappings) dialects.setMappings(identity.mappings());
-      revalidate();
+      // Rules, webhooks and mappings say nothing of who may be connected.
+      if (change.keys || snapshot.profiles !== previous.profiles || change.registrations.length > 0) revalidate();
     });
     outlets.live.start();
     // Its clients go before HTTP, which waits for them; this is for a start that never comes to that.
