@@ -42,10 +42,17 @@ export function accessPolicy({ config, clock }: Surroundings, catalog: Catalog):
     access.adminKey === '' ? [] : [adminKeyRecord(access.adminKey, new Date(clock.now()).toISOString())];
   const origins = http.publicUrl === '' ? [] : [new URL(http.publicUrl).origin];
   const hosts = mqtt.mode === 'embedded' ? [http.host, mqtt.host] : [http.host];
+  let kept: readonly KeyRecord[] | undefined;
+  let policy: Policy;
   return () => {
-    const keys = [...admin, ...catalog.keys()];
-    const openMode = isOpenMode({ hasKeys: keys.length > 0, trustProxy: http.trustProxy, hosts });
-    return { openMode, keys, corsOrigins: [...http.cors, ...origins] };
+    // Asked for every connection and request: the same answer while the catalog's keys are the same.
+    if (kept !== catalog.keys()) {
+      kept = catalog.keys();
+      const keys = [...admin, ...kept];
+      const openMode = isOpenMode({ hasKeys: keys.length > 0, trustProxy: http.trustProxy, hosts });
+      policy = { openMode, keys, corsOrigins: [...http.cors, ...origins] };
+    }
+    return policy;
   };
 }
 
