@@ -19,6 +19,11 @@ const duration = z.union([z.string(), z.number()]).transform((text, context) => 
 /** A duration at the end of which something is done, over and over or instead of waiting: none at all is no such time. */
 const span = duration.pipe(z.number().min(1, { error: 'must be 1ms or longer' }));
 
+/** Milliseconds for which something is kept; null for ever. 0 is a way to say "not at all", where the option says so. */
+const keep = z.union([z.literal('forever').transform(() => null), duration], {
+  error: 'must be a duration, for example 90d, or forever',
+});
+
 const sizes: Readonly<Record<string, number>> = { '': 1, b: 1, kb: 1_024, mb: 1_048_576, gb: 1_073_741_824 };
 
 /** Bytes, written `256kb`, `64mb` or as a plain number. */
@@ -173,10 +178,21 @@ export const configSchema = z.strictObject({
     offlineAfter: duration,
     sleepyOfflineAfter: duration,
   }),
-  storage: z.strictObject({ seriesMax: count, sealAfter: duration, resumeWindow: duration, resumeBytesMax: bytes }),
+  storage: z.strictObject({
+    seriesMax: count,
+    sealAfter: duration,
+    resumeWindow: duration,
+    resumeBytesMax: bytes,
+    keepRaw: keep,
+    keepMinutes: keep,
+    keepHours: keep,
+    maxBytes: bytes,
+    reserve: bytes,
+  }),
+  alerts: z.strictObject({ keepFor: keep }),
   quarantine: z.strictObject({ maxBytes: bytes }),
   live: z.strictObject({ clientsMax: count, subscriptionsMax: count, clientBacklogMax: bytes, heartbeat: span }),
-  webhooks: z.strictObject({ allowTargets: list, concurrency: count, timeout: span }),
+  webhooks: z.strictObject({ allowTargets: list, concurrency: count, timeout: span, keepFor: keep }),
   access: z.strictObject({ adminKey: headerText, failuresPerMinute: countOrOff }),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']) }),
 });

@@ -19,6 +19,7 @@ export const errorCodes = {
   time_invalid: { status: 422, title: 'The time cannot be read' },
   time_looks_like_seconds: { status: 422, title: 'The time looks like seconds' },
   time_implausible: { status: 422, title: 'The time is implausible' },
+  time_expired: { status: 422, title: 'The reading is older than readings are kept' },
   value_implausible: { status: 422, title: 'The value is outside its plausible range' },
   payload_invalid: { status: 422, title: 'The payload breaks the rules of its dialect' },
   mapping_mismatch: { status: 422, title: 'The payload does not fit its mapping' },

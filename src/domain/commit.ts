@@ -1,10 +1,11 @@
 import type { AlertState, Transition } from './alert.ts';
 import type { Command } from './command.ts';
+import type { Deletion } from './deletion.ts';
 import type { Attempt, Delivery } from './delivery.ts';
 import type { DeviceFact } from './device.ts';
 import type { TokenChange } from './device-token.ts';
 import type { QuarantineEntry } from './quarantine.ts';
-import type { ReadingColumns } from './reading.ts';
+import type { ReadingColumns, Value } from './reading.ts';
 import type { Series } from './series.ts';
 import type { SessionChange } from './session-row.ts';
 import type { SettledColumns } from './settled-columns.ts';
@@ -39,6 +40,13 @@ export interface Commit {
    * its readings in the same commit do not.
    */
   readonly forgottenDevices: readonly string[];
+  /**
+   * Readings that are to be gone: from chunks, rollups, heads and the commit log. Applied before the readings of the same
+   * commit. What the log held of them is never told again from this commit on, and is overwritten soon after.
+   */
+  readonly deletions: readonly Deletion[];
+  /** Devices of which no refused message shall be left: those they sent, and those on topics that name them. */
+  readonly erasedDevices: readonly string[];
 }
 
 /** What makes a redelivery recognisable after its message was settled, also across a kill. */
@@ -57,6 +65,18 @@ export interface CommitResult {
   readonly readings: ReadingColumns;
   /** One of `disposition` a row; null when every row was stored. */
   readonly dispositions: Uint8Array<ArrayBuffer> | null;
+  /** What `deletions` did; null when there were none. */
+  readonly deleted: Deleted | null;
+}
+
+export interface Deleted {
+  readonly readings: number;
+  /** The newest reading of each series of which something was deleted, as it was before the commit's own readings; null where none is left. */
+  readonly newest: readonly {
+    readonly series: number;
+    readonly time: number | null;
+    readonly value: Value | null;
+  }[];
 }
 
 /** A commit as the outside hears of it: identical readings are left out. From memory when live, from the log on resume. */

@@ -1,3 +1,4 @@
+import type { MetricKind } from './aggregate.ts';
 import { compileGlob, type Glob } from './glob.ts';
 
 /** What a metric means. */
@@ -5,7 +6,7 @@ export interface MetricProfile {
   /** UCUM code (ucum.org), "Cel" for example; null where it has none or nobody said. */
   readonly unit: string | null;
   /** `gauge` goes up and down, `counter` only up until it is reset, `state` holds until the next reading. */
-  readonly kind: 'gauge' | 'counter' | 'state';
+  readonly kind: MetricKind;
   /** How often a reading is expected, ms; null when nobody said. */
   readonly interval: number | null;
   /** The plausible range, inclusive; a number outside is refused with `value_implausible`. */

@@ -4,6 +4,7 @@ import type { Command } from '../domain/command.ts';
 import type { DeviceRecord } from '../domain/device.ts';
 import type { DeviceToken } from '../domain/device-token.ts';
 import type { ReadingColumns, Value } from '../domain/reading.ts';
+import type { RetentionPlan } from '../domain/retention.ts';
 import type { Series } from '../domain/series.ts';
 import type { SessionRow } from '../domain/session-row.ts';
 import type { HistoryReader } from './reader.ts';
@@ -27,8 +28,22 @@ export interface Engine {
   open(): Promise<Recovered>;
   commit(commit: Commit): Promise<CommitResult>;
   readonly reader: HistoryReader;
+  /** Which series is kept how long; holds until the next one. Until the first, everything is kept. */
+  retain(plan: RetentionPlan): Promise<void>;
+  /**
+   * Copies the store as it is after the last commit into the new file `path`, while commits go on. Rejects, with nothing left at `path`, when there is no room or the store is damaged as a whole.
+   */
+  backup(path: string): Promise<BackupFacts>;
   /** Seals what is worth sealing, closes the file. May come twice. */
   close(): Promise<void>;
+}
+
+/** What a copy holds. */
+export interface BackupFacts {
+  readonly epoch: string;
+  /** The last commit in it. */
+  readonly seq: number;
+  readonly bytes: number;
 }
 
 /** What an engine remembers when it opens. */

@@ -114,6 +114,19 @@ export interface EngineStats {
   readonly headReadings: number;
   readonly chunks: number;
   readonly chunkReadings: number;
+  /** Bytes of the file in use; the rest is free pages that will be used again. */
+  readonly usedBytes: number;
+  /** Windows of rollups, of either tier. */
+  readonly rollups: number;
+  /** Chunks found damaged since the start. */
+  readonly damagedChunks: number;
+  /** Since the store was made: bytes of chunks first written when sealed, and written again by merging. */
+  readonly sealedBytes: number;
+  readonly mergedBytes: number;
+  /** Readings deleted because their time was over, or for room; since the store was made. */
+  readonly purgedReadings: number;
+  /** Time of the oldest reading in a chunk, epoch ms; null without one. */
+  readonly oldestTime: number | null;
   readonly quarantineEntries: number;
   readonly quarantineBytes: number;
   readonly pendingDeliveries: number;

@@ -1,5 +1,6 @@
 import type { Commit, CommitResult, CommittedBatch } from '../domain/commit.ts';
 import type { Command } from '../domain/command.ts';
+import type { Deletion } from '../domain/deletion.ts';
 import type { Attempt } from '../domain/delivery.ts';
 import type { DeviceFact } from '../domain/device.ts';
 import type { TokenChange } from '../domain/device-token.ts';
@@ -92,10 +93,20 @@ interface Changes {
   readonly sessions: SessionChange[];
   readonly commands: Command[];
   readonly forgottenDevices: string[];
+  readonly deletions: Deletion[];
+  readonly erasedDevices: string[];
 }
 
 function noChanges(): Changes {
-  return { quarantineRemoved: [], tokens: [], sessions: [], commands: [], forgottenDevices: [] };
+  return {
+    quarantineRemoved: [],
+    tokens: [],
+    sessions: [],
+    commands: [],
+    forgottenDevices: [],
+    deletions: [],
+    erasedDevices: [],
+  };
 }
 
 interface Gathered {
@@ -110,6 +121,8 @@ function gather(from: EntryChanges, to: Gathered): void {
   if (from.tokens) changes.tokens.push(...from.tokens);
   if (from.sessions) changes.sessions.push(...from.sessions);
   if (from.commands) changes.commands.push(...from.commands);
+  if (from.deletions) changes.deletions.push(...from.deletions);
+  if (from.erasedDevices) changes.erasedDevices.push(...from.erasedDevices);
   if (from.forgottenDevices) forget(from.forgottenDevices, to);
 }
 

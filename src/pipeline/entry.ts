@@ -33,7 +33,10 @@ export interface Entry {
 
 /** Parts of a commit that are handed through as they are. */
 export type EntryChanges = Partial<
-  Pick<Commit, 'quarantineRemoved' | 'tokens' | 'sessions' | 'commands' | 'forgottenDevices'>
+  Pick<
+    Commit,
+    'quarantineRemoved' | 'tokens' | 'sessions' | 'commands' | 'forgottenDevices' | 'deletions' | 'erasedDevices'
+  >
 >;
 
 export interface EntryReading {

@@ -7,7 +7,7 @@ export async function readBack(store: CommitStore, { seq, readings }: Commit): P
   const { batches } = await store.reader.log({ after: seq - 1, readingsMax: 1 });
   const logged = batches.find((batch) => batch.seq === seq);
   if (!logged) throw new Error(`commit ${seq} is not in the log of the store`);
-  return { seq, readings, dispositions: dispositionsFrom(readings, logged.readings) };
+  return { seq, readings, dispositions: dispositionsFrom(readings, logged.readings), deleted: null };
 }
 
 /**

@@ -3,7 +3,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { QuarantineList } from '../../src/contract/quarantine.ts';
 import type { Commit, CommitResult } from '../../src/domain/commit.ts';
-import { CommitFailedError, type Engine, EngineOpenError, type Recovered } from '../../src/history/engine.ts';
+import type { RetentionPlan } from '../../src/domain/retention.ts';
+import {
+  type BackupFacts,
+  CommitFailedError,
+  type Engine,
+  EngineOpenError,
+  type Recovered,
+} from '../../src/history/engine.ts';
 import type { HistoryReader } from '../../src/history/reader.ts';
 import { type GatewayHere, startGatewayHere, untilReadiness } from '../support/gateway-here.ts';
 import { ask, send } from '../support/http-client.ts';
@@ -49,6 +56,14 @@ class FailingEngine implements Engine {
       reason: isUnknown ? 'io' : fault === 'busy' ? 'busy' : 'refused',
       readings: isUnknown ? null : commit.readings,
     });
+  }
+
+  retain(plan: RetentionPlan): Promise<void> {
+    return this.#engine.retain(plan);
+  }
+
+  backup(path: string): Promise<BackupFacts> {
+    return this.#engine.backup(path);
   }
 
   close(): Promise<void> {

@@ -120,7 +120,12 @@ export class ScriptedStore implements CommitStore {
       this.readings.set(key, value);
     }
     this.commits.push({ ...commit, readings: { ...readings } });
-    const result = { seq: commit.seq, readings, dispositions: dispositions.some(Boolean) ? dispositions : null };
+    const result = {
+      seq: commit.seq,
+      readings,
+      dispositions: dispositions.some(Boolean) ? dispositions : null,
+      deleted: null,
+    };
     // A copy, since the arrays go back to the caller.
     const { series, times, values, kinds } = readings;
     const kept = {

@@ -32,6 +32,8 @@ export function commitOf(seq: number, rows: readonly Row[], parts: Partial<Commi
     sessions: [],
     commands: [],
     forgottenDevices: [],
+    deletions: [],
+    erasedDevices: [],
     ...parts,
   };
 }

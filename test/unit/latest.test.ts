@@ -49,6 +49,8 @@ function commit(
     sessions: [],
     commands: [],
     forgottenDevices: [],
+    deletions: [],
+    erasedDevices: [],
   };
 }
 

@@ -2,7 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Value } from '../../src/domain/reading.ts';
 import { valueKind } from '../../src/domain/reading.ts';
-import { Head, valueIn } from '../../src/storage/sqlite/head.ts';
+import { sampleValue } from '../../src/domain/sample-columns.ts';
+import { Head } from '../../src/storage/sqlite/head.ts';
 import { mergeStretches } from '../../src/storage/sqlite/merge.ts';
 
 function put(head: Head, time: number, value: Value): void {
@@ -26,7 +27,7 @@ describe('a head', () => {
       fc.property(rows, (list) => {
         const head = headOf(list);
         const expected = [...new Map(list)].sort(([a], [b]) => a - b);
-        const held = Array.from({ length: head.count }, (_, index) => [head.times[index], valueIn(head, index)]);
+        const held = Array.from({ length: head.count }, (_, index) => [head.times[index], sampleValue(head, index)]);
         expect(held).toEqual(expected);
         for (let at = 0; at <= 60; at++) {
           expect(head.indexOf(at)).toBe(expected.findIndex(([known]) => known === at));
@@ -41,7 +42,7 @@ describe('a head', () => {
     head.clear();
     expect([head.count, head.times.length, head.values.length, head.kinds, head.texts]).toEqual([0, 0, 0, null, []]);
     put(head, 3, true);
-    expect(valueIn(head, 0)).toBe(true);
+    expect(sampleValue(head, 0)).toBe(true);
   });
 
   it('copies are untouched by what is put later', () => {
@@ -54,7 +55,7 @@ describe('a head', () => {
     put(head, 2, 'changed');
     put(head, 0, 0);
     expect([copy.count, ...copy.times]).toEqual([2, 2, 3]);
-    expect(valueIn(copy, 0)).toBe('two');
+    expect(sampleValue(copy, 0)).toBe('two');
   });
 });
 
@@ -66,7 +67,7 @@ describe('merging', () => {
         const expected = [...new Map(lists.flat())].filter(([at]) => at >= from && at < to).sort(([a], [b]) => a - b);
         const found = Array.from({ length: merged.count }, (_, row) => {
           const stretch = merged.stretches[merged.sources[row] ?? 0];
-          return [merged.times[row], stretch && valueIn(stretch, merged.rows[row] ?? 0)];
+          return [merged.times[row], stretch && sampleValue(stretch, merged.rows[row] ?? 0)];
         });
         expect(found).toEqual(expected);
       }),

@@ -75,7 +75,7 @@ describe('a store of the first version', () => {
     expect(numberIn('pulsegate.db.v1', 'PRAGMA application_id')).toBe(0x50_55_4c_53);
     expect(numberIn('pulsegate.db.v1', 'SELECT count(*) FROM commit_log')).toBe(1);
     expect(numberIn('pulsegate.db.v1', "SELECT count(*) FROM sqlite_schema WHERE name = 'command'")).toBe(0);
-    expect(numberIn('pulsegate.db', 'PRAGMA user_version')).toBe(2);
+    expect(numberIn('pulsegate.db', 'PRAGMA user_version')).toBe(3);
     await engine.open();
     expect(numberIn('pulsegate.db.v1', 'PRAGMA user_version'), 'a later start leaves the copy alone').toBe(1);
   });

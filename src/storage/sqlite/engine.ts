@@ -7,11 +7,12 @@ import type { Random } from '../../base/random.ts';
 import { randomId, systemRandom } from '../../base/random.ts';
 import type { Commit, CommitResult } from '../../domain/commit.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
-import type { Engine, Recovered } from '../../history/engine.ts';
+import { sampleValue } from '../../domain/sample-columns.ts';
+import type { RetentionPlan } from '../../domain/retention.ts';
+import type { BackupFacts, Engine, Recovered } from '../../history/engine.ts';
 import { CommitFailedError, EngineOpenError } from '../../history/engine.ts';
 import type { HistoryReader, Sample } from '../../history/reader.ts';
 import type { Stretch } from './head.ts';
-import { valueIn } from './head.ts';
 import { CallFailedError, WorkerLink } from './worker-link.ts';
 import type { MaintenanceCalls, ReaderCalls, WriterCalls } from './worker-messages.ts';
 import type { Slice, SliceQuery } from './writer.ts';
@@ -126,6 +127,14 @@ class SqliteEngine implements Engine {
     } finally {
       this.#isCommitting = false;
     }
+  }
+
+  async retain(plan: RetentionPlan): Promise<void> {
+    await this.#opened().writer.ask('retain', plan);
+  }
+
+  backup(path: string): Promise<BackupFacts> {
+    return this.#opened().maintenance.ask('backup', { path });
   }
 
   close(): Promise<void> {
@@ -269,7 +278,7 @@ function commitFailure(error: unknown, commit: Commit): unknown {
 function samplesOf(stretch: Stretch): Sample[] {
   return Array.from({ length: stretch.count }, (_, row) => ({
     time: stretch.times[row],
-    value: valueIn(stretch, row),
+    value: sampleValue(stretch, row),
   }));
 }
 

@@ -1,14 +1,8 @@
-import type { Value } from '../../domain/reading.ts';
 import { valueKind } from '../../domain/reading.ts';
+import type { SampleColumns } from '../../domain/sample-columns.ts';
 
-/** A stretch of readings of one series as columns, in order of time. Row i is value i of kind i; null kinds: all numbers. */
-export interface Stretch {
-  readonly count: number;
-  readonly times: Float64Array<ArrayBuffer>;
-  readonly values: Float64Array<ArrayBuffer>;
-  readonly kinds: Uint8Array<ArrayBuffer> | null;
-  readonly texts: readonly string[];
-}
+/** A stretch of readings of one series, in order of time. */
+export type Stretch = SampleColumns;
 
 const capacityMin = 8;
 /** Readings up to which capacity doubles; from there it grows by a quarter. */
@@ -113,25 +107,6 @@ export class Head {
       kinds.set(this.kinds);
       this.kinds = kinds;
     }
-  }
-}
-
-/** The buffers under a stretch, which may go to another thread without being copied. */
-export function buffersOf(stretch: Stretch): ArrayBuffer[] {
-  const { times, values, kinds } = stretch;
-  return kinds ? [times.buffer, values.buffer, kinds.buffer] : [times.buffer, values.buffer];
-}
-
-/** The value of row `index` of a stretch or head. */
-export function valueIn(stretch: Stretch, index: number): Value {
-  const value = stretch.values[index];
-  switch (stretch.kinds?.[index]) {
-    case valueKind.boolean:
-      return value !== 0;
-    case valueKind.text:
-      return stretch.texts[value] ?? '';
-    default:
-      return value;
   }
 }
 

@@ -1,5 +1,8 @@
+import { statSync } from 'node:fs';
 import { InvariantError } from '../../base/errors.ts';
 import type { Database } from './database.ts';
+import { Statements } from './database.ts';
+import { readMeta } from './meta.ts';
 import type { Handlers, Role } from './role.ts';
 import { answerWith } from './role.ts';
 import { openForMaintenance } from './schema.ts';
@@ -16,6 +19,15 @@ export function maintenanceRole(path: string): Role {
     checkpoint() {
       if (!database) throw new InvariantError('maintenance is not open');
       return { answer: database.checkpoint() };
+    },
+    backup({ path: copy }) {
+      if (!database) throw new InvariantError('maintenance is not open');
+      database.prepare('VACUUM INTO ?').run(copy);
+      const [epoch, seq] = [
+        readMeta(new Statements(database), 'epoch'),
+        database.number('SELECT max(seq) FROM commit_log'),
+      ];
+      return { answer: { epoch: String(epoch), seq, bytes: statSync(copy).size } };
     },
     close() {
       database?.close();

@@ -1,9 +1,10 @@
 import type { Value } from '../../domain/reading.ts';
+import { sampleValue } from '../../domain/sample-columns.ts';
 import { bucketBegin } from '../../history/bucket.ts';
 import type { Bucket, BucketsQuery } from '../../history/reader.ts';
 import type { ChunkReader, ChunkSummary } from './chunk-reader.ts';
 import type { Stretch } from './head.ts';
-import { firstAtOrAfter, valueIn } from './head.ts';
+import { firstAtOrAfter } from './head.ts';
 import type { MergedRows } from './merge.ts';
 import { mergeStretches, stretchOf } from './merge.ts';
 import type { Slice } from './writer.ts';
@@ -74,7 +75,7 @@ class BucketList {
     for (let row = begin; row < end && !this.#isFull; row++) {
       const bucket = this.#at(merged.times[row]);
       if (!bucket) return;
-      addValue(bucket, valueIn(merged.stretches[merged.sources[row]], merged.rows[row]));
+      addValue(bucket, sampleValue(merged.stretches[merged.sources[row]], merged.rows[row]));
     }
   }
 
@@ -153,7 +154,7 @@ function addValue(bucket: OpenBucket, value: Value): void {
 }
 
 function addValues(bucket: OpenBucket, stretch: Stretch, begin: number, end: number): void {
-  for (let row = begin; row < end; row++) addValue(bucket, valueIn(stretch, row));
+  for (let row = begin; row < end; row++) addValue(bucket, sampleValue(stretch, row));
 }
 
 /** The same for numbers only, in locals: most of the work of a long chart. */

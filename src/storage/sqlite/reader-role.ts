@@ -1,8 +1,9 @@
 import { InvariantError } from '../../base/errors.ts';
+import { sampleBuffers } from '../../domain/sample-columns.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { readCommand, readCommands } from './command-rows.ts';
 import type { Database } from './database.ts';
-import { Statements, textIn } from './database.ts';
+import { numberIn, Statements, textIn } from './database.ts';
 import { readBuckets } from './reader-buckets.ts';
 import { readLog } from './reader-log.ts';
 import { readReadings } from './reader-readings.ts';
@@ -17,7 +18,6 @@ import {
   readQuarantined,
   readTransitions,
 } from './reader-rows.ts';
-import { buffersOf } from './head.ts';
 import type { Answer, Handlers, Role } from './role.ts';
 import { answerWith } from './role.ts';
 import { openForReading } from './schema.ts';
@@ -47,7 +47,7 @@ export function readerRole(path: string): Role {
     },
     readings({ query, slice }) {
       const { answer } = snapshot((_, chunks) => readReadings(chunks, query, slice));
-      return { answer, transfer: buffersOf(answer) };
+      return { answer, transfer: sampleBuffers(answer) };
     },
     buckets: ({ query, slice }) => snapshot((_, chunks) => readBuckets(chunks, query, slice)),
     log(query) {
@@ -73,6 +73,7 @@ export function readerRole(path: string): Role {
     stats: () =>
       snapshot((statements) => ({
         pendingDeliveries: countPending(statements),
+        usedBytes: usedBytes(statements),
         engineVersion: textIn(statements.get('SELECT sqlite_version()').get() ?? [], 0),
       })),
     close() {
@@ -82,4 +83,10 @@ export function readerRole(path: string): Role {
     },
   };
   return { answer: (name, question) => answerWith<ReaderCalls>(handlers, name, question) };
+}
+
+function usedBytes(statements: Statements): number {
+  const pages = numberIn(statements.get('PRAGMA page_count').get(), 0);
+  const free = numberIn(statements.get('PRAGMA freelist_count').get(), 0);
+  return (pages - free) * numberIn(statements.get('PRAGMA page_size').get(), 0);
 }

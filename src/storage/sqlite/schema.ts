@@ -180,6 +180,32 @@ const migrations: readonly string[] = [
   CREATE INDEX command_open ON command (created_at, id) WHERE settled_at IS NULL;
   CREATE INDEX command_settled ON command (settled_at) WHERE settled_at IS NOT NULL;
   `,
+  `
+  -- Times that the chunks of several series share, because their readings came in the same messages; goes with the last
+  -- of them.
+  CREATE TABLE time_column (id INTEGER PRIMARY KEY, chunks INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT;
+  -- Null for a chunk whose times stand in its own bytes.
+  ALTER TABLE chunk ADD COLUMN times INTEGER;
+
+  -- id: series number, then one bit for the tier (0 minute, 1 hour), then the number of the window since the epoch in the
+  -- low 30 bits.
+  CREATE TABLE rollup (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+  -- Windows that have to be summed up again, because something in them was written or deleted after they had been.
+  CREATE TABLE rollup_due (id INTEGER PRIMARY KEY) STRICT;
+  -- Windows before these times are summed up, unless they stand in rollup_due. raw_from: readings before it are purged.
+  ALTER TABLE series ADD COLUMN minute_to INTEGER;
+  ALTER TABLE series ADD COLUMN hour_to INTEGER;
+  ALTER TABLE series ADD COLUMN raw_from INTEGER;
+
+  -- Readings in the log up to commit seq that were deleted and are not to be told; goes when they are overwritten.
+  CREATE TABLE erasure (
+    id INTEGER PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    series INTEGER NOT NULL,
+    time_from INTEGER NOT NULL,
+    time_to INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];
 
 /** A sentence for people: why the store cannot be opened and what to do. Crosses threads as text. */

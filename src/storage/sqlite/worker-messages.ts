@@ -1,6 +1,7 @@
+import type { RetentionPlan } from '../../domain/retention.ts';
 import type { Commit, CommitResult, LogPage } from '../../domain/commit.ts';
-import type { Recovered } from '../../history/engine.ts';
-import type { Bucket, BucketsQuery, HistoryReader, ReadingsQuery } from '../../history/reader.ts';
+import type { BackupFacts, Recovered } from '../../history/engine.ts';
+import type { Bucket, BucketsQuery, EngineStats, HistoryReader, ReadingsQuery } from '../../history/reader.ts';
 import type { Stretch } from './head.ts';
 import type { FailureOutcome, FailureReason } from './transaction.ts';
 import type { Slice, SliceQuery, WriterOptions } from './writer.ts';
@@ -12,16 +13,11 @@ export interface WorkerSetup {
 }
 
 /** Totals that only the writer knows. */
-export interface WriterStats {
-  readonly seq: number;
-  readonly firstKept: number;
-  readonly logReadings: number;
-  readonly headReadings: number;
-  readonly chunks: number;
-  readonly chunkReadings: number;
-  readonly quarantineEntries: number;
-  readonly quarantineBytes: number;
-}
+/** What the writer knows; the rest of the stats is the reader's and the file system's. */
+export type WriterStats = Omit<
+  EngineStats,
+  'usedBytes' | 'pendingDeliveries' | 'engineVersion' | 'fileBytes' | 'walBytes'
+>;
 
 /** What can be asked of the writer: name → question and answer. Answers come in the order of the questions. */
 export interface WriterCalls {
@@ -42,6 +38,7 @@ export interface WriterCalls {
     /** `workFailure`: why sealing or trimming failed since the last tick, or null. */
     answer: { readonly uncopiedFrames: number; readonly workFailure: string | null };
   };
+  retain: { question: RetentionPlan; answer: null };
   /** Finishes a checkpoint that the maintenance worker has nearly completed. */
   checkpoint: { question: null; answer: null };
   stats: { question: null; answer: WriterStats };
@@ -88,11 +85,15 @@ export interface ReaderCalls extends RowCalls {
   readings: { question: ReadingsQuestion; answer: Stretch };
   buckets: { question: BucketsQuestion; answer: readonly Bucket[] };
   log: { question: { readonly after: number; readonly readingsMax: number }; answer: LogPage };
-  stats: { question: null; answer: { readonly pendingDeliveries: number; readonly engineVersion: string } };
+  stats: {
+    question: null;
+    answer: { readonly pendingDeliveries: number; readonly usedBytes: number; readonly engineVersion: string };
+  };
   close: { question: null; answer: null };
 }
 
 export interface MaintenanceCalls {
+  backup: { question: { readonly path: string }; answer: BackupFacts };
   open: { question: null; answer: null };
   checkpoint: { question: null; answer: { readonly frames: number; readonly copied: number } };
   close: { question: null; answer: null };

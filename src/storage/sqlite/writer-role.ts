@@ -1,8 +1,8 @@
 import { InvariantError } from '../../base/errors.ts';
 import type { Commit } from '../../domain/commit.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
+import { sampleBuffers } from '../../domain/sample-columns.ts';
 import type { Database } from './database.ts';
-import { buffersOf } from './head.ts';
 import { recover } from './recovery.ts';
 import type { Handlers, Role } from './role.ts';
 import { answerWith } from './role.ts';
@@ -54,7 +54,7 @@ export function writerRole(path: string): Role {
     },
     slice(query) {
       const slice = opened().slice(query);
-      return { answer: slice, transfer: slice.stretch ? buffersOf(slice.stretch) : [] };
+      return { answer: slice, transfer: slice.stretch ? sampleBuffers(slice.stretch) : [] };
     },
     tick({ now }) {
       isWorkBlocked = false;
@@ -62,6 +62,10 @@ export function writerRole(path: string): Role {
       const answer = { uncopiedFrames: opened().uncopiedFrames(), workFailure };
       workFailure = null;
       return { answer };
+    },
+    retain(plan) {
+      opened().state.retention = plan;
+      return { answer: null };
     },
     checkpoint() {
       opened().checkpoint();
@@ -77,6 +81,12 @@ export function writerRole(path: string): Role {
           headReadings: state.headReadings,
           chunks: state.chunks,
           chunkReadings: state.chunkReadings,
+          rollups: 0,
+          damagedChunks: 0,
+          sealedBytes: 0,
+          mergedBytes: 0,
+          purgedReadings: 0,
+          oldestTime: null,
           quarantineEntries: state.quarantine.entries,
           quarantineBytes: state.quarantine.bytes,
         },

@@ -1,6 +1,7 @@
 import type { Commit } from '../../domain/commit.ts';
 import type { DeviceRecord } from '../../domain/device.ts';
 import { newDevice, withFact } from './device-rows.ts';
+import type { RetentionPlan } from '../../domain/retention.ts';
 import { LogMeter } from './log-meter.ts';
 import type { QuarantineSize } from './quarantine-rows.ts';
 import type { DeviceState } from './series-state.ts';
@@ -23,6 +24,8 @@ export class WriterState {
   readonly meter = new LogMeter();
   chunks = 0;
   chunkReadings = 0;
+  /** Which series is kept how long. */
+  retention: RetentionPlan = { policies: [], ofSeries: new Uint16Array(0) };
   /** Commits from here on may hold readings that no chunk holds. */
   replayFrom = 1;
 

@@ -88,7 +88,7 @@ export class Writer {
       throw error;
     }
     this.#apply(commit, written, devices);
-    return { seq: commit.seq, readings: commit.readings, dispositions: written.dispositions };
+    return { seq: commit.seq, readings: commit.readings, dispositions: written.dispositions, deleted: null };
   }
 
   /**
