@@ -10,6 +10,11 @@ import { type Figure, figureLine, isFigure } from './figure.ts';
 const benches = [
   'chunk-codec',
   'engine',
+  'history',
+  'history-load',
+  'history-purge',
+  'slow-series',
+  'growth',
   'fan-out',
   'ingest',
   'ingest-qos0',
