@@ -24,7 +24,8 @@ export interface Summary {
 
 /** All of numbers and booleans only; where texts stand between them they are passed over. */
 export interface SummaryMore {
-  readonly sumOfSquares: number;
+  /** Sum of the squared deviations from the mean: sums of plain squares cannot tell 101,325.1 from 101,325.2. */
+  readonly deviations: number;
   /** What a counter counted from the first to the last number; a smaller value than the one before is a reset to zero. */
   readonly increase: number;
   /** Value × ms from the first to the last number, straight lines between them. */
@@ -45,7 +46,6 @@ export function summarize(columns: SampleColumns, begin: number, end: number): S
   let min = Number.POSITIVE_INFINITY;
   let max = Number.NEGATIVE_INFINITY;
   let sum = 0;
-  let sumOfSquares = 0;
   let increase = 0;
   let linearArea = 0;
   let stepArea = 0;
@@ -60,7 +60,6 @@ export function summarize(columns: SampleColumns, begin: number, end: number): S
     if (value < min) min = value;
     if (value > max) max = value;
     sum += value;
-    sumOfSquares += value * value;
     if (numbers === 0) {
       firstNumber = value;
       firstNumberTime = time;
@@ -85,7 +84,7 @@ export function summarize(columns: SampleColumns, begin: number, end: number): S
     first: sampleValue(columns, begin),
     last: sampleValue(columns, end - 1),
     more: {
-      sumOfSquares,
+      deviations: deviationsFrom(sum / numbers, columns, begin, end),
       increase,
       linearArea,
       stepArea,
@@ -95,4 +94,73 @@ export function summarize(columns: SampleColumns, begin: number, end: number): S
       lastNumberTime,
     },
   };
+}
+
+/** Sum of the squared deviations of rows `begin` to `end` from their `mean`, freed of the rounding in the mean. */
+function deviationsFrom(mean: number, columns: SampleColumns, begin: number, end: number): number {
+  const { values, kinds } = columns;
+  let numbers = 0;
+  let sum = 0;
+  let squares = 0;
+  for (let row = begin; row < end; row++) {
+    if (kinds !== null && kinds[row] === valueKind.text) continue;
+    const deviation = values[row] - mean;
+    sum += deviation;
+    squares += deviation * deviation;
+    numbers++;
+  }
+  return numbers === 0 ? 0 : Math.max(0, squares - (sum * sum) / numbers);
+}
+
+/** The summary of the readings of both, all of `later` being after all of `earlier`; `more` is null unless both know more. */
+export function joinSummaries(earlier: Summary, later: Summary): Summary {
+  const { min, max } = earlier.numbers === 0 ? later : earlier;
+  return {
+    firstTime: earlier.firstTime,
+    lastTime: later.lastTime,
+    count: earlier.count + later.count,
+    numbers: earlier.numbers + later.numbers,
+    min: later.numbers === 0 ? min : Math.min(min, later.min),
+    max: later.numbers === 0 ? max : Math.max(max, later.max),
+    sum: earlier.sum + later.sum,
+    first: earlier.first,
+    last: later.last,
+    more: earlier.more && later.more && joinMore(earlier, earlier.more, later, later.more),
+  };
+}
+
+function joinMore(earlier: Summary, before: SummaryMore, later: Summary, after: SummaryMore): SummaryMore {
+  if (later.numbers === 0) return before;
+  if (earlier.numbers === 0) return after;
+  const span = after.firstNumberTime - before.lastNumberTime;
+  const from = before.lastNumber;
+  const to = after.firstNumber;
+  return {
+    deviations: joinedDeviations(
+      { count: earlier.numbers, sum: earlier.sum, deviations: before.deviations },
+      { count: later.numbers, sum: later.sum, deviations: after.deviations },
+    ),
+    increase: before.increase + after.increase + (to >= from ? to - from : to),
+    linearArea: before.linearArea + after.linearArea + ((from + to) / 2) * span,
+    stepArea: before.stepArea + after.stepArea + from * span,
+    firstNumber: before.firstNumber,
+    firstNumberTime: before.firstNumberTime,
+    lastNumber: after.lastNumber,
+    lastNumberTime: after.lastNumberTime,
+  };
+}
+
+/** Numbers of which only these are known. */
+export interface Moments {
+  /** At least one. */
+  readonly count: number;
+  readonly sum: number;
+  /** Sum of the squared deviations from their mean. */
+  readonly deviations: number;
+}
+
+/** Sum of the squared deviations of both from their common mean (Chan, Golub and LeVeque, 1979). */
+export function joinedDeviations(one: Moments, other: Moments): number {
+  const apart = other.sum / other.count - one.sum / one.count;
+  return one.deviations + other.deviations + (apart * apart * one.count * other.count) / (one.count + other.count);
 }
