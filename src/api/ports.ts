@@ -26,6 +26,7 @@ import type { QuarantineRecord } from '../domain/quarantine.ts';
 import type { Value } from '../domain/reading.ts';
 import type { ProvisioningKey, Registration } from '../domain/registration.ts';
 import type { Rule } from '../domain/rule.ts';
+import type { Series } from '../domain/series.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import type { HistoryReader } from '../history/reader.ts';
 
@@ -45,6 +46,7 @@ export interface ApiPorts {
   readonly keys: Keys;
   readonly intake: Intake;
   readonly latest: LatestValues;
+  readonly names: SeriesNames;
   readonly devices: Devices;
   readonly reader: HistoryReader;
   readonly stream: Stream;
@@ -84,6 +86,8 @@ export interface ApiLimits {
   readonly bodyBytesMax: number;
   /** Longest `wait` of `GET /stream`, milliseconds. */
   readonly waitMaxMs: number;
+  /** Answers without an end of their own that are written at once; one more is refused. */
+  readonly downloadsMax: number;
 }
 
 /** Judges who may ask, from memory; it waits only for the guesses of others to be counted. */
@@ -170,6 +174,12 @@ export interface PostOutcome {
   readonly replaced: number;
   readonly identical: number;
   readonly refused: readonly Fault[];
+}
+
+/** Every series that was ever numbered, 1 to `size`; a number keeps its name. */
+export interface SeriesNames {
+  readonly size: number;
+  series(id: number): Series;
 }
 
 /** Current values, from memory. A series without a reading on disk is not there. */

@@ -28,7 +28,7 @@ beforeEach(async () => {
   identity = createIdentity({ devices: strangers.devices, clock, random, decisions: catalog });
   const started = await startApi(strangers, {
     ...identity.ports,
-    limits: { bodyBytesMax: 8 * 1_048_576, waitMaxMs: 1_000 },
+    limits: { bodyBytesMax: 8 * 1_048_576, waitMaxMs: 1_000, downloadsMax: 2 },
   });
   server = started.server;
   url = `http://127.0.0.1:${started.port}`;

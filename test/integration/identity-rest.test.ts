@@ -32,7 +32,7 @@ beforeEach(async () => {
   identity = createIdentity({ devices: strangers.devices, clock, random, decisions: catalog });
   ({ api, server, port } = await startApi(strangers, {
     ...identity.ports,
-    limits: { bodyBytesMax: 8 * 1_048_576, waitMaxMs: 1_000 },
+    limits: { bodyBytesMax: 8 * 1_048_576, waitMaxMs: 1_000, downloadsMax: 2 },
   }));
 });
 afterEach(async () => {

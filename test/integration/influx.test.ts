@@ -191,7 +191,7 @@ describe('bodies', () => {
 
   test('are not unpacked out of all proportion, however much room there is', async () => {
     await server.stop(1_000);
-    const limits = { bodyBytesMax: 64 * 1024 * 1024, waitMaxMs: 1_000 };
+    const limits = { bodyBytesMax: 64 * 1024 * 1024, waitMaxMs: 1_000, downloadsMax: 2 };
     ({ server, port } = await startApi(strangers, { intake: rig.intake, limits }));
     const bomb = gzipSync(Buffer.alloc(32 * 1024 * 1024, '#'));
     const answer = await write(bomb, { headers: { 'content-encoding': 'gzip' } });

@@ -29,6 +29,7 @@ import type { KeyRecord } from '../../src/domain/key.ts';
 import type { QuarantineRecord } from '../../src/domain/quarantine.ts';
 import type { Reading, Value } from '../../src/domain/reading.ts';
 import type { Rule } from '../../src/domain/rule.ts';
+import type { Series } from '../../src/domain/series.ts';
 import type { Webhook } from '../../src/domain/webhook.ts';
 import type { Bucket, HistoryReader, Sample } from '../../src/history/reader.ts';
 import { createIdentity } from './api-identity.ts';
@@ -73,6 +74,8 @@ export class Strangers {
   /** Thrown by every port that does something, where set. */
   failure: unknown = null;
   readonly #waiting = new Set<() => void>();
+  /** By number, less one; a series keeps its number when its readings are cleared. */
+  readonly #names: Series[] = [];
 
   get seq(): number {
     return this.commits.length;
@@ -81,7 +84,7 @@ export class Strangers {
   /** Stores a reading in a commit of its own. */
   put(device: string, metric: string, time: number, value: Value): void {
     const name = `${device}/${metric}`;
-    const series = this.series.get(name) ?? { id: this.series.size + 1, device, metric, samples: [] };
+    const series = this.series.get(name) ?? { id: this.#numberOf(device, metric), device, metric, samples: [] };
     this.series.set(name, series);
     series.samples = series.samples.filter((sample) => sample.time !== time);
     series.samples.push({ time, value });
@@ -103,7 +106,13 @@ export class Strangers {
     for (const wake of this.#waiting) wake();
   }
 
+  #numberOf(device: string, metric: string): number {
+    const known = this.#names.find((name) => name.device === device && name.metric === metric);
+    return known?.id ?? this.#names.push({ id: this.#names.length + 1, device, metric });
+  }
+
   ports(changes: Partial<ApiPorts> = {}): ApiPorts {
+    const names = this.#names;
     const checked = <T>(answer: () => T): T => {
       if (this.failure !== null) throw this.failure;
       return answer();
@@ -115,7 +124,7 @@ export class Strangers {
       clock: this.clock,
       random: this.random,
       log: { ...silentLog, error: (fields) => this.logged.push(fields) },
-      limits: { bodyBytesMax: 64 * 1024, waitMaxMs: 60_000 },
+      limits: { bodyBytesMax: 64 * 1024, waitMaxMs: 60_000, downloadsMax: 2 },
       access: { judge: () => this.verdict },
       proxies: { trustProxy: false, trustedProxies: [] },
       keys: this.#checkedKeys(checked),
@@ -131,6 +140,12 @@ export class Strangers {
         device: (device) => checked(() => [...this.#latest()].filter((value) => value.device === device)),
         select: (device, metric) =>
           checked(() => [...this.#latest()].filter((value) => device(value.device) && metric(value.metric))),
+      },
+      names: {
+        get size() {
+          return names.length;
+        },
+        series: (id) => names[id - 1],
       },
       devices: {
         after: (device) =>
