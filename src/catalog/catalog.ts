@@ -9,6 +9,7 @@ import type { KeyRecord } from '../domain/key.ts';
 import type { Mapping } from '../domain/mapping.ts';
 import type { Profile } from '../domain/profile.ts';
 import type { ProvisioningKey, Registration } from '../domain/registration.ts';
+import type { RetentionRule } from '../domain/retention.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import { newWebhookSecret } from '../domain/webhook-secret.ts';
@@ -16,6 +17,7 @@ import { type CatalogListener, type CatalogParts, CatalogStore, withSecret } fro
 import {
   newMapping,
   newProfile,
+  newRetention,
   newRule,
   newWebhook,
   patchedMapping,
@@ -210,6 +212,13 @@ export class Catalog {
       this.#mapping(contents.mappings, name);
       return { ...contents, mappings: contents.mappings.filter((mapping) => mapping.name !== name) };
     });
+  }
+
+  /** Replaces the list of retention rules; of several that match a series the first holds. */
+  async putRetention(rules: readonly RetentionRule[]): Promise<readonly RetentionRule[]> {
+    const retention = newRetention(rules);
+    await this.#store.change((contents) => ({ ...contents, retention }));
+    return this.snapshot().retention;
   }
 
   /**

@@ -6,10 +6,12 @@ import type { MappingPatch } from '../contract/mapping.ts';
 import type { ProfileDraft, ProfilePatch } from '../contract/profile.ts';
 import type { Mapping } from '../domain/mapping.ts';
 import { mappingFaults } from '../domain/mapping-faults.ts';
+import type { RetentionRule } from '../domain/retention.ts';
 import type { Profile } from '../domain/profile.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Webhook } from '../domain/webhook.ts';
 
+import { retentionListFaults } from './catalog-text.ts';
 import { ruleFaults } from './rule-faults.ts';
 import { webhookFaults } from './webhook-faults.ts';
 
@@ -89,6 +91,11 @@ export function patchedMapping(mapping: Mapping, patch: MappingPatch): Mapping {
     ignore: patch.ignore ?? mapping.ignore,
   };
   return sound('mapping', patched, mappingFaults);
+}
+
+/** Pointers are into the list as `PUT /retention` carries it. */
+export function newRetention(rules: readonly RetentionRule[]): readonly RetentionRule[] {
+  return sound('list', rules, (list) => retentionListFaults('/rules', list));
 }
 
 function sound<T>(kind: string, entry: T, faultsOf: (entry: T) => readonly Fault[]): T {
