@@ -187,24 +187,46 @@ const migrations: readonly string[] = [
   -- Null for a chunk whose times stand in its own bytes.
   ALTER TABLE chunk ADD COLUMN times INTEGER;
 
-  -- id: series number, then one bit for the tier (0 minute, 1 hour), then the number of the window since the epoch in the
-  -- low 30 bits.
+  -- id: series number, then one bit for the tier (0 minute, 1 hour), then the number of the window since the epoch plus
+  -- 2^29 in the low 30 bits.
   CREATE TABLE rollup (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
   -- Windows that have to be summed up again, because something in them was written or deleted after they had been.
   CREATE TABLE rollup_due (id INTEGER PRIMARY KEY) STRICT;
-  -- Windows before these times are summed up, unless they stand in rollup_due. raw_from: readings before it are purged.
+  -- Buckets from .._from (included) to .._to are summed up, but for windows in rollup_due; one without a row has no
+  -- readings. raw_from: readings before it are purged.
+  ALTER TABLE series ADD COLUMN minute_from INTEGER;
   ALTER TABLE series ADD COLUMN minute_to INTEGER;
+  ALTER TABLE series ADD COLUMN hour_from INTEGER;
   ALTER TABLE series ADD COLUMN hour_to INTEGER;
   ALTER TABLE series ADD COLUMN raw_from INTEGER;
 
-  -- Readings in the log up to commit seq that were deleted and are not to be told; goes when they are overwritten.
+  -- By these the rows are found whose time is over.
+  ALTER TABLE alert ADD COLUMN resolved_at INTEGER AS (json_extract(alert, '$.resolvedAt'));
+  CREATE INDEX alert_resolved ON alert (resolved_at) WHERE state = 'resolved';
+  ALTER TABLE delivery ADD COLUMN settled_at INTEGER;
+  UPDATE delivery SET settled_at = created_at WHERE state <> 'pending';
+  CREATE INDEX delivery_settled ON delivery (settled_at) WHERE settled_at IS NOT NULL;
+
+  -- Readings in [time_from, time_to) of a series that commit seq deleted and that are still on disk: in the log before
+  -- that commit, and in chunks numbered below chunk_to that lie wholly in the range (0: those are gone). Nobody is told
+  -- of them any more; the row goes when they are overwritten.
   CREATE TABLE erasure (
     id INTEGER PRIMARY KEY,
     seq INTEGER NOT NULL,
     series INTEGER NOT NULL,
     time_from INTEGER NOT NULL,
-    time_to INTEGER NOT NULL
+    time_to INTEGER NOT NULL,
+    chunk_to INTEGER NOT NULL
   ) STRICT;
+  CREATE INDEX erasure_chunks ON erasure (series) WHERE chunk_to > 0;
+
+  -- The chunks that hold what was not deleted. Whoever answers, looks up, sums up or merges reads these; only who writes
+  -- and removes chunks touches the table itself.
+  CREATE VIEW kept_chunk AS SELECT * FROM chunk WHERE NOT EXISTS (
+    SELECT 1 FROM erasure WHERE erasure.series = chunk.series AND erasure.chunk_to > 0
+      AND erasure.chunk_to > (chunk.id & 2147483647)
+      AND chunk.time_min >= erasure.time_from AND chunk.time_max < erasure.time_to
+  );
   `,
 ];
 
