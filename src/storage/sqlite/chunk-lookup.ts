@@ -27,6 +27,11 @@ export class ChunkLookup {
     return null;
   }
 
+  /** The chunk is not what it was, or gone. */
+  forget(series: number, number: number): void {
+    this.#kept.delete(`${series}:${number}`);
+  }
+
   /** Numbers of the chunks whose span holds `time`, the newest first: late ones, then at most one in order. */
   #covering(series: number, time: number): number[] {
     const late = this.#statements

@@ -30,13 +30,15 @@ export interface PackedChunk {
   readonly first: number | null;
   readonly last: number | null;
   readonly bytes: Uint8Array;
+  /** The time column that it shares with other chunks; null when its times are in `bytes`. */
+  readonly times: Uint8Array | null;
 }
 
 /** Packs rows `begin` to `end` (excluded, at most `chunkCountMax` rows) of a stretch. */
 export function packChunk(stretch: Stretch, begin: number, end: number): PackedChunk {
   const times = stretch.times.subarray(begin, end);
   const values = stretch.values.subarray(begin, end);
-  const common = { timeMin: times[0], timeMax: times[times.length - 1], count: end - begin };
+  const common = { timeMin: times[0], timeMax: times[times.length - 1], count: end - begin, times: null };
   const kinds = stretch.kinds?.slice(begin, end);
   if (!kinds || kinds.every((kind) => kind === 0)) {
     return {

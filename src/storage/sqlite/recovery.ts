@@ -115,6 +115,8 @@ function readTotals(statements: Statements, state: WriterState): void {
   state.replayFrom = Number(readMeta(statements, 'replay_from') ?? 1);
   state.chunks = Number(readMeta(statements, 'chunks') ?? 0);
   state.chunkReadings = Number(readMeta(statements, 'chunk_readings') ?? 0);
+  state.sealedBytes = Number(readMeta(statements, 'sealed_bytes') ?? 0);
+  state.mergedBytes = Number(readMeta(statements, 'merged_bytes') ?? 0);
 }
 
 function replay(statements: Statements, state: WriterState, now: number): void {

@@ -1,15 +1,19 @@
-import { valueKind } from '../../domain/reading.ts';
 import { chunkCountMax } from './chunk-codec-bytes.ts';
 import { packChunk } from './chunk-rows.ts';
+import type { ChunkEdit, ChunkStore } from './chunk-store.ts';
 import type { Database } from './database.ts';
 import { Statements } from './database.ts';
 import { DeviceRows } from './device-rows.ts';
-import type { Head } from './head.ts';
 import { firstAtOrAfter } from './head.ts';
 import { writeMeta } from './meta.ts';
 import type { DeviceState, SeriesState } from './series-state.ts';
 import type { StorageTransaction } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
+
+/** Hears that readings of a time that was sealed before have been written, within the transaction that writes them. */
+export interface RollupTouch {
+  touch(series: number, timeMin: number, timeMax: number): void;
+}
 
 /** Chunks that one transaction writes at most, so that a commit waits a few milliseconds for it and no longer. */
 const chunksPerStep = 32;
@@ -26,19 +30,23 @@ export class Sealer {
   readonly #transaction: StorageTransaction;
   readonly #devices: DeviceRows;
   readonly #sealCount: number;
+  readonly #chunks: ChunkStore;
+  readonly #rollups: RollupTouch;
   #due: SeriesState[] = [];
 
   constructor(
     database: Database,
     state: WriterState,
     transaction: StorageTransaction,
-    options: { readonly sealCount: number },
+    options: { readonly sealCount: number; readonly chunks: ChunkStore; readonly rollups: RollupTouch },
   ) {
     this.#statements = new Statements(database);
     this.#devices = new DeviceRows(database);
     this.#state = state;
     this.#transaction = transaction;
     this.#sealCount = options.sealCount;
+    this.#chunks = options.chunks;
+    this.#rollups = options.rollups;
   }
 
   get isDue(): boolean {
@@ -84,13 +92,9 @@ export class Sealer {
       batch.push(series);
       chunks += this.#piecesOf(series.head.count);
     }
-    const sealed = this.#transaction.run(() => this.#seal(batch));
+    this.#state.replayFrom = this.#chunks.change(this.#transaction, 'sealed', (edit) => this.#seal(edit, batch));
     this.#due = this.#due.slice(batch.length);
-    this.#state.chunks += sealed.chunks;
-    this.#state.chunkReadings += sealed.readings;
-    this.#state.replayFrom = sealed.replayFrom;
     for (const series of batch) {
-      series.chunks += sealed.chunksOf.get(series) ?? 0;
       series.sealedTime = Math.max(series.sealedTime, series.head.times[series.head.count - 1]);
       series.sealedSeq = this.#state.seq;
       series.isDue = false;
@@ -104,88 +108,42 @@ export class Sealer {
     this.#due.push(series);
   }
 
-  #seal(batch: readonly SeriesState[]): Sealed {
-    const chunksOf = new Map<SeriesState, number>();
+  /** Returns where replay begins once this is on disk. */
+  #seal(edit: ChunkEdit, batch: readonly SeriesState[]): number {
     const devices = new Set<DeviceState>();
-    let chunks = 0;
-    let readings = 0;
     for (const series of batch) {
-      const written = this.#sealHead(series);
-      chunksOf.set(series, written);
-      chunks += written;
-      readings += series.head.count;
+      this.#sealHead(edit, series);
       devices.add(series.device);
-      this.#noteSealed(series, series.chunks + written);
+      edit.noteSealed(series);
     }
     for (const device of devices) this.#devices.writeLastSeen(device.record.device, device.lastSeen);
     const replayFrom = this.#replayFromWithout(new Set(batch));
     writeMeta(this.#statements, 'replay_from', replayFrom);
-    writeMeta(this.#statements, 'chunks', this.#state.chunks + chunks);
-    writeMeta(this.#statements, 'chunk_readings', this.#state.chunkReadings + readings);
-    return { chunksOf, chunks, readings, replayFrom };
+    return replayFrom;
   }
 
-  #sealHead(series: SeriesState): number {
+  #sealHead(edit: ChunkEdit, series: SeriesState): void {
     const { head } = series;
     const inOrder = firstAtOrAfter(head.times, head.count, series.sealedTime + 1);
-    const late = this.#writeChunks(series, 0, inOrder, true, series.chunks);
-    return late + this.#writeChunks(series, inOrder, head.count, false, series.chunks + late);
+    if (inOrder > 0) this.#rollups.touch(series.id, head.times[0], head.times[inOrder - 1]);
+    this.#writeChunks(edit, series, { begin: 0, end: inOrder, isLate: true });
+    this.#writeChunks(edit, series, { begin: inOrder, end: head.count, isLate: false });
   }
 
-  /** Writes rows `begin` to `end` of the head as chunks of about equal size, numbered from `number`; returns how many. */
-  #writeChunks(series: SeriesState, begin: number, end: number, isLate: boolean, number: number): number {
+  /** Writes rows `begin` to `end` of the head as chunks of about equal size. */
+  #writeChunks(edit: ChunkEdit, series: SeriesState, part: HeadPart): void {
+    const { begin, end, isLate } = part;
     const pieces = this.#piecesOf(end - begin);
     for (let piece = 0; piece < pieces; piece++) {
       const from = begin + Math.floor(((end - begin) * piece) / pieces);
       const to = begin + Math.floor(((end - begin) * (piece + 1)) / pieces);
-      this.#writeChunk(series, number + piece, isLate, series.head, from, to);
+      edit.insert(series, isLate, packChunk(series.head, from, to));
     }
-    return pieces;
   }
 
   /** A head that waited its turn is a little over full; that is still one chunk, and not two halves. */
   #piecesOf(count: number): number {
     return Math.max(Math.ceil(count / chunkCountMax), Math.round(count / this.#sealCount), Math.min(count, 1));
-  }
-
-  #writeChunk(series: SeriesState, number: number, isLate: boolean, head: Head, from: number, to: number): void {
-    const chunk = packChunk(head, from, to);
-    this.#statements
-      .get(
-        `INSERT INTO chunk
-           (id, series, late, time_min, time_max, seq, count, codec, min, max, sum, first, last, bytes)
-         VALUES ((? << 31) | ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      )
-      .run(
-        series.id,
-        number,
-        series.id,
-        isLate ? 1 : 0,
-        chunk.timeMin,
-        chunk.timeMax,
-        this.#state.seq,
-        chunk.count,
-        chunk.codec,
-        chunk.min,
-        chunk.max,
-        chunk.sum,
-        chunk.first,
-        chunk.last,
-        chunk.bytes,
-      );
-  }
-
-  #noteSealed(series: SeriesState, chunks: number): void {
-    this.#statements
-      .get('UPDATE series SET time = ?, kind = ?, value = ?, sealed_seq = ?, chunks = ? WHERE id = ?')
-      .run(
-        series.time,
-        series.kind,
-        series.kind === valueKind.text ? series.text : series.value,
-        this.#state.seq,
-        chunks,
-        series.id,
-      );
   }
 
   /** Where replay has to begin once the heads of `sealed` are empty. */
@@ -200,9 +158,8 @@ export class Sealer {
   }
 }
 
-interface Sealed {
-  readonly chunksOf: ReadonlyMap<SeriesState, number>;
-  readonly chunks: number;
-  readonly readings: number;
-  readonly replayFrom: number;
+interface HeadPart {
+  readonly begin: number;
+  readonly end: number;
+  readonly isLate: boolean;
 }

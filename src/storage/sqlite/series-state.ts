@@ -21,7 +21,7 @@ export class SeriesState {
   sealedTime = Number.NEGATIVE_INFINITY;
   /** The chunks hold every logged reading up to this commit. */
   sealedSeq = 0;
-  /** Number of chunks so far, and the number of the next one. */
+  /** Number of the next chunk. Numbers are not given twice. */
   chunks = 0;
   /** Waits for the sealer. */
   isDue = false;

@@ -24,6 +24,11 @@ export class WriterState {
   readonly meter = new LogMeter();
   chunks = 0;
   chunkReadings = 0;
+  /** Bytes that sealing wrote, and that were written again when chunks were merged, ever. */
+  sealedBytes = 0;
+  mergedBytes = 0;
+  /** Chunks that commits came upon since the start and could not read. */
+  damagedChunks = 0;
   /** Which series is kept how long. */
   retention: RetentionPlan = { policies: [], ofSeries: new Uint16Array(0) };
   /** Commits from here on may hold readings that no chunk holds. */

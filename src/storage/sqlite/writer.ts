@@ -4,6 +4,7 @@ import type { DeviceRecord } from '../../domain/device.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
 import { valueKind } from '../../domain/reading.ts';
 import { ChunkLookup } from './chunk-lookup.ts';
+import { ChunkStore } from './chunk-store.ts';
 import { CommandRetirer } from './command-retirer.ts';
 import type { Classified } from './classifier.ts';
 import { Classifier, RefusedCommitError } from './classifier.ts';
@@ -63,11 +64,17 @@ export class Writer {
     this.#options = options;
     this.#statements = new Statements(database);
     this.#transaction = new StorageTransaction(database);
-    this.#classifier = new Classifier(state.series, new ChunkLookup(database));
+    const lookup = new ChunkLookup(database);
+    const chunks = new ChunkStore(database, state, lookup);
+    this.#classifier = new Classifier(state.series, lookup);
     this.#rows = new CommitRows(database);
     this.#devices = new DeviceRows(database);
     this.#quarantine = new QuarantineRows(database, options.quarantineBytesMax);
-    this.#sealer = new Sealer(database, state, this.#transaction, options);
+    this.#sealer = new Sealer(database, state, this.#transaction, {
+      sealCount: options.sealCount,
+      chunks,
+      rollups: { touch() {} },
+    });
     // What was full when the gateway was killed.
     this.#sealer.markLarge(options.sealCount);
     this.#retirer = new CommandRetirer(database, state, this.#transaction);
