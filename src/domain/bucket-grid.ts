@@ -3,7 +3,7 @@
  *
  * - `fixed`: every `width` ms, counted from `origin` (epoch ms).
  * - `wall`: every `width` ms of wall time since midnight in `timeZone`, for widths that divide a day. At the end of summer
- *   time the repeated hour has buckets of its own.
+ *   time the repeated hour has buckets of its own, unless they are longer than what repeats: then one bucket has it twice.
  * - `calendar`: every `count` days, weeks (from Monday), months, quarters or years in `timeZone`, counted from the day,
  *   week, month … of 1970-01-01; days have 23, 24 or 25 hours.
  */
@@ -14,3 +14,12 @@ export type BucketGrid =
 
 export const calendarUnits = ['day', 'week', 'month', 'quarter', 'year'] as const;
 export type CalendarUnit = (typeof calendarUnits)[number];
+
+const weekMs = 7 * 86_400_000;
+/** Monday 5 January 1970, UTC: the first Monday since the epoch. */
+const firstMonday = 4 * 86_400_000;
+
+/** Buckets of `width` ms, counted from the epoch, except that whole weeks begin on a Monday, UTC. */
+export function fixedGrid(width: number): BucketGrid {
+  return { kind: 'fixed', width, origin: width % weekMs === 0 ? firstMonday : 0 };
+}
