@@ -1,6 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 import Koa, { type Next } from 'koa';
 import { randomId } from '../base/random.ts';
+import { gzipped, sendStream, StalledError } from './answer-stream.ts';
 import { createAdmission, livePath, type UpgradeOffer, type UpgradeVerdict } from './admission.ts';
 import { answerHeaders, corsHeaders, pageHeaders, preflightHeaders } from './headers.ts';
 import type { ApiPorts, Asset } from './ports.ts';
@@ -9,6 +12,7 @@ import { checkMediaType, isGzip, readBody, unpackGzip } from './request-body.ts'
 import type { Route } from './route.ts';
 import { type Context, createRouter, type RequestState } from './router.ts';
 import { routeTable } from './routes.ts';
+import { WrittenAnswer } from './written-answer.ts';
 
 export interface Api {
   /** Answers one request; never throws. */
@@ -25,8 +29,7 @@ export interface Api {
  * The REST API on koa. Outermost stands a catch of our own: koa's drops every header and answers plain text. Whatever
  * is thrown below becomes problem+json, with the request id, the security headers and CORS as on any other answer.
  */
-export function createApi(ports: ApiPorts): Api {
-  const routes = routeTable(ports);
+export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable(ports)): Api {
   const stopping = new AbortController();
   const router = createRouter(routes, serve);
   const admission = createAdmission(ports, router);
@@ -94,7 +97,10 @@ export function createApi(ports: ApiPorts): Api {
   }
 
   async function serve(route: Route, params: Readonly<Record<string, string>>, context: Context): Promise<void> {
-    if (route.success.mediaType === 'application/json' && !context.accepts('application/json')) {
+    // Where there are several forms, which of them there are depends on the question; the handler chooses.
+    const isJsonOnly =
+      route.success.mediaType === 'application/json' && Object.keys(route.success.alternatives).length === 0;
+    if (isJsonOnly && !context.accepts('application/json')) {
       throw new RequestRefused('not_acceptable', 'answers come as application/json only');
     }
     const { status, body, headers } = await route.answer({
@@ -105,6 +111,7 @@ export function createApi(ports: ApiPorts): Api {
       params,
       query: context.state.query,
       authorization: context.req.headers.authorization,
+      accepts: (mediaTypes) => context.accepts([...mediaTypes]) || null,
       async readBody(types, leniency) {
         const type = checkMediaType(context.req, types, leniency);
         const { bodyBytesMax } = ports.limits;
@@ -112,6 +119,10 @@ export function createApi(ports: ApiPorts): Api {
         return { type, bytes: isGzip(context.req) ? await unpackGzip(bytes, bodyBytesMax) : bytes };
       },
     });
+    if (body instanceof WrittenAnswer) {
+      await sendWritten(body, status, context);
+      return;
+    }
     context.status = status;
     context.set(headers);
     // A proxy that takes its own path away on the way in must find it again in links.
@@ -119,6 +130,42 @@ export function createApi(ports: ApiPorts): Api {
     if (status === 204) return;
     context.set('content-type', route.success.mediaType);
     context.body = route.success.mediaType === 'application/json' ? JSON.stringify(body) : body;
+  }
+
+  async function sendWritten(
+    { contentType, headers, body }: WrittenAnswer,
+    status: number,
+    context: Context,
+  ): Promise<void> {
+    const begin = (encoding: 'gzip' | 'identity'): void => {
+      context.status = status;
+      context.set({ ...headers, 'content-type': contentType });
+      context.vary('accept, accept-encoding');
+      if (encoding === 'gzip') context.set('content-encoding', encoding);
+    };
+    const encoding = encodingOf(context);
+    if (body instanceof Uint8Array) {
+      const isPacked = encoding === 'gzip' && body.length >= packedBytesMin;
+      const bytes = isPacked ? await gzipBytes(body, { level: 1 }) : bufferOf(body);
+      begin(isPacked ? 'gzip' : 'identity');
+      context.body = bytes;
+      return;
+    }
+    const { signal, id } = context.state;
+    const failure = await sendStream(encoding === 'gzip' ? gzipped(body) : body, {
+      response: context.res,
+      signal,
+      clock: ports.clock,
+      begin() {
+        begin(encoding);
+        context.respond = false;
+        context.flushHeaders();
+      },
+    });
+    if (failure === null || signal.aborted) return;
+    const { method, path } = context;
+    if (failure instanceof StalledError) ports.log.warn({ requestId: id, method, path }, failure.message);
+    else ports.log.error({ requestId: id, method, path, ...logFieldsOf(failure) }, 'answer cut off');
   }
 
   /** What no route took: files of the dashboard, OPTIONS, and the refusals 404 and 405. */
@@ -195,5 +242,21 @@ function sendAsset(context: Context, asset: Asset): void {
     return;
   }
   context.set('content-type', asset.contentType);
-  context.body = Buffer.from(asset.bytes.buffer, asset.bytes.byteOffset, asset.bytes.byteLength);
+  context.body = bufferOf(asset.bytes);
+}
+
+const gzipBytes = promisify(gzip);
+/** What is smaller costs more to pack than to send. */
+const packedBytesMin = 4_096;
+
+/** Nothing is packed for a peer on this machine, where the wire is quicker than any packing. */
+function encodingOf(context: Context): 'gzip' | 'identity' {
+  const { remoteAddress, localAddress } = context.req.socket;
+  if (remoteAddress === localAddress) return 'identity';
+  return context.acceptsEncodings('gzip', 'identity') === 'gzip' ? 'gzip' : 'identity';
+}
+
+/** The same memory as koa wants it. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -30,7 +30,8 @@ export function corsHeaders(request: IncomingMessage, origins: readonly string[]
     ...vary,
     'cross-origin-resource-policy': 'cross-origin',
     'access-control-allow-origin': origin,
-    'access-control-expose-headers': 'allow, location, retry-after, x-request-id',
+    'access-control-expose-headers':
+      'allow, content-disposition, location, retry-after, x-request-id, x-total-estimate',
   };
 }
 

@@ -125,8 +125,13 @@ function successOf(
   route: Route,
   description: string,
 ): { description: string; content?: Record<string, { schema: Route['params'] }> } {
-  const { schema, mediaType } = route.success;
-  return schema ? { description, content: { [mediaType]: { schema: schema as Route['params'] } } } : { description };
+  const { schema, mediaType, alternatives } = route.success;
+  if (!schema) return { description };
+  const content = Object.entries({ [mediaType]: schema, ...alternatives }).map(([type, held]) => [
+    type,
+    { schema: held as Route['params'] },
+  ]);
+  return { description, content: Object.fromEntries(content) };
 }
 
 function problemsOf(route: Route): Record<`${4 | 5}${string}`, ReturnType<typeof problemOf>> {

@@ -5,6 +5,7 @@ import type { Caller } from '../domain/principal.ts';
 import { compareText } from './page.ts';
 import { type BodyLeniency, parseJson, strictBody } from './request-body.ts';
 import { parseBody, parseParameters } from './validation.ts';
+import { WrittenAnswer } from './written-answer.ts';
 
 /**
  * One line of the flat route table. The router, the answers 404, 405 and OPTIONS, and the OpenAPI document are made of
@@ -52,6 +53,8 @@ export interface Success {
   readonly description: string;
   readonly schema: z.ZodType | null;
   readonly mediaType: string;
+  /** Other media types in which a handler may answer, itself written (`WrittenAnswer`), each with what it holds. */
+  readonly alternatives: Readonly<Record<string, z.ZodType>>;
   /** How the same body is answered once there is nothing more to wait for. */
   readonly final: { readonly status: SuccessStatus; readonly description: string } | null;
 }
@@ -68,6 +71,8 @@ export interface Incoming {
   readonly query: URLSearchParams;
   /** The header as it came, for routes that judge credentials of their own. */
   readonly authorization: string | undefined;
+  /** Of these media types the one that the client likes best, the first where it has no preference; null: none. */
+  accepts(mediaTypes: readonly string[]): string | null;
   /** Checks the content type and reads the body; called at most once, after the parameters were found good. */
   readBody(
     types: readonly string[],
@@ -77,6 +82,7 @@ export interface Incoming {
 
 export interface Outgoing {
   readonly status: number;
+  /** What becomes JSON, text of the route's media type, or a `WrittenAnswer`. */
   readonly body: unknown;
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -92,6 +98,7 @@ export interface RouteRequest<P, Q, B> {
   readonly authorization: string | undefined;
   readonly now: number;
   readonly signal: AbortSignal;
+  accepts(mediaTypes: readonly string[]): string | null;
   /** The question without `page` and `limit`: what a page token belongs to. */
   readonly filters: string;
 }
@@ -117,6 +124,7 @@ interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, B, S extends z
     readonly description: string;
     readonly schema: S;
     readonly mediaType?: string;
+    readonly alternatives?: Success['alternatives'];
     readonly final?: {
       readonly status: Success['status'];
       readonly description: string;
@@ -126,7 +134,9 @@ interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, B, S extends z
   readonly refusals?: readonly ErrorCode[];
   /** Where what was made can be found, for the Location header of a 201. */
   readonly location?: (body: z.output<S>) => string;
-  handler(request: RouteRequest<z.output<P>, z.output<Q>, B>): Promise<z.output<S>> | z.output<S>;
+  handler(
+    request: RouteRequest<z.output<P>, z.output<Q>, B>,
+  ): Promise<z.output<S> | WrittenAnswer> | z.output<S> | WrittenAnswer;
 }
 
 export interface BodySpec<B> {
@@ -159,6 +169,7 @@ export function route<P extends z.ZodObject, Q extends z.ZodObject, B, S extends
       description: success.description,
       schema: success.status === 204 ? null : success.schema,
       mediaType: success.mediaType ?? 'application/json',
+      alternatives: success.alternatives ?? {},
       final: success.final ? { status: success.final.status, description: success.final.description } : null,
     },
     refusals: spec.refusals ?? [],
@@ -169,7 +180,12 @@ export function route<P extends z.ZodObject, Q extends z.ZodObject, B, S extends
       spec.judge?.(incoming.authorization);
       const { caller, authorization, now, signal } = incoming;
       const request = { params, query, caller, authorization, now, signal, filters: filtersOf(incoming) };
-      const answer = await spec.handler({ ...request, body: await readWith(body, incoming) });
+      const answer = await spec.handler({
+        ...request,
+        accepts: (mediaTypes) => incoming.accepts(mediaTypes),
+        body: await readWith(body, incoming),
+      });
+      if (answer instanceof WrittenAnswer) return { status: success.status, body: answer, headers: {} };
       const headers: Record<string, string> = spec.location ? { location: spec.location(answer) } : {};
       const status = success.final?.is(answer) ? success.final.status : success.status;
       return { status, body: answer, headers };
