@@ -1,4 +1,4 @@
-import { addUnpackedBits, packBits, packedLength, packedWidthMax } from './bit-packing.ts';
+import { addUnpackedBits, packBits, packedLength, packedWidthMax, unpackBlock } from './bit-packing.ts';
 import { type ByteReader, type ByteWriter, CorruptChunkError } from './chunk-codec-bytes.ts';
 
 /**
@@ -180,11 +180,11 @@ export function writeIntegers(writer: ByteWriter, numbers: Float64Array, count: 
 }
 
 /**
- * Reads a column of `count` numbers into the beginning of `numbers`. Whatever the bytes are, it ends: every block takes
- * at least one byte and yields at least one number. Numbers from damaged bytes are whole and finite, but may lie beyond
- * `integerLimit`.
+ * Reads a column of `count` numbers into the beginning of `numbers`, each divided by `divisor`. Whatever the bytes are, it
+ * ends: every block takes at least one byte and yields at least one number. Numbers from damaged bytes are whole and
+ * finite before the division, but may lie beyond `integerLimit`.
  */
-export function readIntegers(reader: ByteReader, numbers: Float64Array, count: number): void {
+export function readIntegers(reader: ByteReader, numbers: Float64Array, count: number, divisor = 1): void {
   let from = 0;
   let last = 0;
   while (from < count) {
@@ -196,28 +196,55 @@ export function readIntegers(reader: ByteReader, numbers: Float64Array, count: n
     if (length < 1 || length > left) throw new CorruptChunkError(`a block of ${length} numbers where ${left} are left`);
     const first = last + reader.signedVarint();
     const end = from + length;
-    numbers[from] = first;
+    const isChained = (head & orderBit) !== 0;
+    numbers[from] = first / divisor;
+    last = first;
     if (length > 1) {
       const frame = reader.signedVarint();
-      if ((head & orderBit) === 0) {
-        numbers.fill(first + frame, from + 1, end);
-        addPlanes(reader, width, numbers, from + 1, end);
+      if (width === 0) last = fillRun(numbers, from + 1, end, { first, frame, isChained, divisor });
+      else if (width > packedWidthMax) {
+        last = readPlanes(reader, width, numbers, from + 1, end, { first, frame, isChained, divisor });
       } else {
-        numbers.fill(frame, from + 1, end);
-        addPlanes(reader, width, numbers, from + 1, end);
-        let sum = first;
-        for (let index = from + 1; index < end; index++) {
-          sum += numbers[index] ?? 0;
-          numbers[index] = sum;
-        }
+        const at = reader.take(packedLength(end - from - 1, width));
+        last = unpackBlock(reader.view, { at, width, frame, first, isChained, divisor }, numbers, from + 1, end);
       }
     }
-    last = numbers[end - 1] ?? 0;
     from = end;
   }
 }
 
-function addPlanes(reader: ByteReader, width: number, numbers: Float64Array, from: number, end: number): void {
+interface Block {
+  readonly first: number;
+  readonly frame: number;
+  readonly isChained: boolean;
+  readonly divisor: number;
+}
+
+/** Numbers that are all the same, or each the same distance from the one before. */
+function fillRun(numbers: Float64Array, from: number, end: number, block: Block): number {
+  const { first, frame, isChained, divisor } = block;
+  if (!isChained || frame === 0) {
+    numbers.fill((first + frame) / divisor, from, end);
+    return first + frame;
+  }
+  let sum = first;
+  for (let index = from; index < end; index++) {
+    sum += frame;
+    numbers[index] = sum / divisor;
+  }
+  return sum;
+}
+
+function readPlanes(
+  reader: ByteReader,
+  width: number,
+  numbers: Float64Array,
+  from: number,
+  end: number,
+  block: Block,
+): number {
+  const { first, frame, isChained, divisor } = block;
+  numbers.fill(isChained ? frame : first + frame, from, end);
   let scale = 1;
   for (let rest = width; rest > 0; rest -= packedWidthMax) {
     const planeWidth = Math.min(rest, packedWidthMax);
@@ -225,4 +252,10 @@ function addPlanes(reader: ByteReader, width: number, numbers: Float64Array, fro
     addUnpackedBits(reader.view, at, planeWidth, scale, numbers, from, end);
     scale *= planeScale;
   }
+  let sum = isChained ? first : 0;
+  for (let index = from; index < end; index++) {
+    sum = (isChained ? sum : 0) + numbers[index];
+    numbers[index] = sum / divisor;
+  }
+  return sum;
 }

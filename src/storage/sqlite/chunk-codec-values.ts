@@ -129,11 +129,7 @@ function readDecimals(reader: ByteReader, values: Float64Array, count: number): 
   for (let stray = 0; stray < strayCount; stray++) {
     if (reader.varint() % 2 === 0) reader.float64();
   }
-  readIntegers(reader, values, count);
-  if (digits > 0) {
-    const power = powerOfTen(digits);
-    for (let index = 0; index < count; index++) values[index] = (values[index] ?? 0) / power;
-  }
+  readIntegers(reader, values, count, powerOfTen(digits));
   const end = reader.position;
   reader.position = straysAt;
   let position = 0;
