@@ -1,4 +1,4 @@
-import type { CommittedBatch } from '../domain/commit.ts';
+import type { CommittedBatch, Deleted } from '../domain/commit.ts';
 import type { Glob } from '../domain/glob.ts';
 import { type Value, valueAt } from '../domain/reading.ts';
 import type { Series, SeriesDirectory } from '../domain/series.ts';
@@ -31,13 +31,21 @@ export class LatestValues {
     this.#names = names;
   }
 
+  /** What the engine knows, and nothing else: what was there before goes. */
   load(heads: readonly { readonly id: number; readonly time: number | null; readonly value: Value | null }[]): void {
+    this.#times.fill(Number.NaN);
+    this.#values.length = 0;
     for (const { id, time, value } of heads) {
       if (time !== null && value !== null) this.#put(id, time, value);
     }
   }
 
-  apply(batch: CommittedBatch): void {
+  /** `deleted`: what went before the readings of the batch were written. */
+  apply(batch: CommittedBatch, deleted: Deleted | null = null): void {
+    for (const { series, time, value } of deleted?.newest ?? []) {
+      if (time === null || value === null) this.#remove(series);
+      else this.#put(series, time, value);
+    }
     const { readings } = batch;
     for (let row = 0; row < readings.count; row++) {
       const series = readings.series[row];
@@ -78,6 +86,11 @@ export class LatestValues {
     const value = this.#values[series.id];
     if (value === undefined) return undefined;
     return { series: series.id, device: series.device, metric: series.metric, time: this.#times[series.id], value };
+  }
+
+  #remove(series: number): void {
+    if (series < this.#times.length) this.#times[series] = Number.NaN;
+    this.#values[series] = undefined;
   }
 
   #put(series: number, time: number, value: Value): void {

@@ -11,7 +11,7 @@ import type { Series } from '../domain/series.ts';
 import type { SessionChange } from '../domain/session-row.ts';
 import { SettledBuilder, type SettledColumns } from '../domain/settled-columns.ts';
 import type { AlertDraft, AlertJudge, DeliveryPlanner, NewestTime } from './ports.ts';
-import type { Entry, EntryChanges, Outcome } from './entry.ts';
+import { deletesReadings, type Entry, type EntryChanges, type Outcome } from './entry.ts';
 import type { SeriesRegistry } from './series-registry.ts';
 import type { StatusBook, StatusDraft } from './status-book.ts';
 
@@ -165,7 +165,9 @@ function isEmpty(commit: Commit): boolean {
     commit.tokens.length === 0 &&
     commit.sessions.length === 0 &&
     commit.commands.length === 0 &&
-    commit.forgottenDevices.length === 0
+    commit.forgottenDevices.length === 0 &&
+    commit.deletions.length === 0 &&
+    commit.erasedDevices.length === 0
   );
 }
 
@@ -192,19 +194,22 @@ export function settledOf(entries: readonly Entry[]): SettledColumns {
 /** What each entry is told, in order of arrival. */
 export function outcomes(
   entries: readonly Entry[],
-  result: Pick<CommitResult, 'seq' | 'dispositions'>,
+  result: Pick<CommitResult, 'seq' | 'dispositions' | 'deleted'>,
 ): readonly Outcome[] {
   const { seq, dispositions } = result;
   // As a rule all readings are stored, and entries with as many of them are told the same.
   const whole: Outcome[] = [];
   let row = 0;
   return entries.map((entry): Outcome => {
+    const deleted = deletesReadings(entry) ? result.deleted : null;
     if (entry.quarantine) return { kind: 'quarantined', seq, code: entry.quarantine.reason };
     const count = entry.readings.length;
-    if (!dispositions) return (whole[count] ??= { kind: 'committed', seq, stored: count, replaced: 0, identical: 0 });
+    if (!dispositions && !deleted) {
+      return (whole[count] ??= { kind: 'committed', seq, stored: count, replaced: 0, identical: 0, deleted });
+    }
     const counts = [0, 0, 0];
-    for (const end = row + count; row < end; row++) counts[dispositions[row]]++;
-    return { kind: 'committed', seq, stored: counts[0], replaced: counts[1], identical: counts[2] };
+    for (const end = row + count; row < end; row++) counts[dispositions?.[row] ?? disposition.stored]++;
+    return { kind: 'committed', seq, stored: counts[0], replaced: counts[1], identical: counts[2], deleted };
   });
 }
 

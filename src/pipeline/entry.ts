@@ -1,6 +1,6 @@
 import type { Attempt } from '../domain/delivery.ts';
 import type { DeviceFact } from '../domain/device.ts';
-import type { Commit, SettledMessage } from '../domain/commit.ts';
+import type { Commit, Deleted, SettledMessage } from '../domain/commit.ts';
 import type { QuarantineEntry } from '../domain/quarantine.ts';
 import type { Sender } from '../domain/principal.ts';
 import type { Value } from '../domain/reading.ts';
@@ -45,6 +45,11 @@ export interface EntryReading {
   readonly value: Value;
 }
 
+/** Whether readings go with it. Such an entry is the first of its commit, for the store deletes before it writes. */
+export function deletesReadings({ changes }: Entry): boolean {
+  return (changes?.deletions?.length ?? 0) > 0;
+}
+
 /** What became of an entry. */
 export type Outcome =
   | {
@@ -53,6 +58,8 @@ export type Outcome =
       readonly stored: number;
       readonly replaced: number;
       readonly identical: number;
+      /** What the entry deleted; null where it deletes nothing, or a reopened store had to tell. */
+      readonly deleted: Deleted | null;
     }
   | { readonly kind: 'quarantined'; readonly seq: number; readonly code: string }
   | { readonly kind: 'failed'; readonly error: Error };

@@ -9,7 +9,7 @@ import { type Entry, entry, type Outcome } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 import { MessageReader, type ReadMessage } from './message-reader.ts';
 import { Placement } from './placement.ts';
-import type { CommandReplies, DeviceBook, MessageDialects } from './ports.ts';
+import type { CommandReplies, DeviceBook, MessageDialects, RetentionTerms } from './ports.ts';
 import { PostReader, type ReadPost } from './post-reader.ts';
 import type { ReceiptClock } from './receipt-clock.ts';
 import type { SeriesRegistry } from './series-registry.ts';
@@ -30,6 +30,8 @@ export interface IntakeParts {
   readonly devices?: DeviceBook;
   /** Without it everything that is not native is relayed. */
   readonly dialects?: MessageDialects;
+  /** Without it everything is kept for ever. */
+  readonly retention?: RetentionTerms;
   /** Without it nobody waits for a reply. */
   readonly commands?: CommandReplies;
   /** Sends what a message asks for in return, once the message is on disk. */
@@ -95,6 +97,11 @@ export class Intake {
   /** Takes over the newest time of every series that was recovered. */
   load(heads: readonly { readonly id: number; readonly time: number | null }[]): void {
     this.#placement.load(heads, this.#parts.receiptClock.now());
+  }
+
+  /** Readings were deleted; what is the newest of each of their series now. */
+  deleted(newest: readonly { readonly series: number; readonly time: number | null }[]): void {
+    this.#placement.deleted(newest, this.#parts.receiptClock.now());
   }
 
   /** A message of a broker. The receipt settles once it is on disk; for QoS 0 once it has its place in the window. */

@@ -5,7 +5,7 @@ import type { Commit, CommitResult, SettledMessage } from '../domain/commit.ts';
 import type { DeviceRecord } from '../domain/device.ts';
 import { settledMessages } from '../domain/settled-columns.ts';
 import { type Batch, type BatchParts, buildBatch, committedBatch, outcomes, readingsOf, settledOf } from './batch.ts';
-import { type Entry, entry } from './entry.ts';
+import { deletesReadings, type Entry, entry } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 import type { AlertJudge, CommitListener, CommitStore, DeliveryPlanner, NewestTime } from './ports.ts';
 import { readBack } from './read-back.ts';
@@ -51,6 +51,8 @@ export class Pipeline {
   readonly #settledListeners: ((messages: readonly SettledMessage[]) => void)[] = [];
   readonly #statuses = new StatusBook();
   #queue: Entry[] = [];
+  /** Whether an entry that deletes readings may be in the queue. */
+  #deletes = false;
   #seq = 0;
   #running = false;
   #scheduled = false;
@@ -119,6 +121,7 @@ export class Pipeline {
       return;
     }
     this.#queue.push(added);
+    this.#deletes ||= deletesReadings(added);
     this.#schedule();
   }
 
@@ -173,11 +176,22 @@ export class Pipeline {
 
   async #drain(): Promise<void> {
     while (this.#queue.length > 0 && !this.#probe) {
-      const entries = this.#queue;
-      this.#queue = [];
-      await this.#commit(entries);
+      await this.#commit(this.#takeQueued());
     }
     this.#setDeadline();
+  }
+
+  /**
+   * Everything that waits, but only up to the next entry that deletes readings: the store deletes before it writes, and
+   * what came before such an entry is to be deleted, too.
+   */
+  #takeQueued(): readonly Entry[] {
+    const next = this.#deletes ? this.#queue.findIndex((waiting, index) => index > 0 && deletesReadings(waiting)) : -1;
+    if (next > 0) return this.#queue.splice(0, next);
+    const entries = this.#queue;
+    this.#queue = [];
+    this.#deletes = false;
+    return entries;
   }
 
   async #commit(entries: readonly Entry[]): Promise<void> {
@@ -188,7 +202,7 @@ export class Pipeline {
     const { isEmpty, ...attempted } = buildBatch(entries, this.#batchParts());
     if (isEmpty && this.#healthy) {
       attempted.draft.apply();
-      this.#settle(entries, { seq: this.#seq, dispositions: null });
+      this.#settle(entries, { seq: this.#seq, dispositions: null, deleted: null });
       return;
     }
     const began = this.#parts.clock.monotonic();
@@ -221,7 +235,7 @@ export class Pipeline {
     return { seq: this.#seq + 1, now: receiptClock.now(), registry, judge, statuses, plan, newestTime };
   }
 
-  #settle(entries: readonly Entry[], result: Pick<CommitResult, 'seq' | 'dispositions'>): void {
+  #settle(entries: readonly Entry[], result: Pick<CommitResult, 'seq' | 'dispositions' | 'deleted'>): void {
     const settled = outcomes(entries, result);
     for (let index = 0; index < entries.length; index++) entries[index].settle(settled[index]);
   }
@@ -237,7 +251,8 @@ export class Pipeline {
       attempts: 0,
       nextAttemptAt: 0,
     }));
-    for (const listener of this.#listeners) listener({ commit: committed, batch, deliveries, durationMs });
+    const { deleted } = result;
+    for (const listener of this.#listeners) listener({ commit: committed, batch, deliveries, deleted, durationMs });
   }
 
   async #failed(entries: readonly Entry[], attempted: Attempted, error: unknown): Promise<void> {

@@ -1,7 +1,10 @@
+import { RejectedError } from '../base/errors.ts';
 import type { DecodedReading } from '../decode/native.ts';
 import { clockCorrection } from './clock-correction.ts';
 import type { EntryReading } from './entry.ts';
 import type { Ledger } from './ledger.ts';
+import type { RetentionTerms } from './ports.ts';
+import type { ReceiptClock } from './receipt-clock.ts';
 import type { SeriesRegistry } from './series-registry.ts';
 
 /** So far may readings without a time be moved on to make room for one that has its own. */
@@ -19,6 +22,9 @@ export interface Arrival {
 export interface PlacementParts {
   readonly registry: SeriesRegistry;
   readonly ledger: Ledger;
+  readonly receiptClock: ReceiptClock;
+  /** Without it everything is kept for ever. */
+  readonly retention?: RetentionTerms;
   /** How far ahead a time may be, ms. */
   readonly futureMax: number;
   /** Receipt time of the newest commit that was recovered, epoch ms. */
@@ -57,11 +63,25 @@ export class Placement {
   }
 
   /**
-   * The readings of one device's message; `pointers[i]` is where the time of reading i stands. Throws `time_implausible`
-   * and `series_limit`; of several messages that stand or fall together, within `registry.whole`.
+   * What the series have after readings of them were deleted: with a reading ahead of the clock goes the reason to place
+   * others after it.
+   */
+  deleted(newest: readonly { readonly series: number; readonly time: number | null }[], now: number): void {
+    for (const { series, time } of newest) {
+      const stamp = this.#stamps.get(series);
+      if (stamp === undefined || stamp - now <= nearMs) continue;
+      if (time !== null && time >= now) this.#stamps.set(series, Math.min(stamp, time));
+      else this.#stamps.delete(series);
+    }
+  }
+
+  /**
+   * The readings of one device's message; `pointers[i]` is where the time of reading i stands. Throws `time_implausible`,
+   * `time_expired` and `series_limit`; of several messages that stand or fall together, within `registry.whole`.
    */
   message(device: string, decoded: readonly DecodedReading[], pointers: readonly string[], arrival: Arrival): Placed {
     const correction = this.correction(device, decoded, pointers, arrival);
+    this.refuseExpired(device, decoded, pointers, { correction, arrival });
     const assigned = this.#assigned(device, decoded);
     const stamp = this.#stampFor(decoded, assigned, arrival);
     const readings: EntryReading[] = [];
@@ -72,6 +92,28 @@ export class Placement {
       readings.push({ series, time: placed, value });
     }
     return { readings, corrected: correction > 0 };
+  }
+
+  /** Throws `time_expired` for a message with a reading that would be deleted at once. Before it has a series. */
+  refuseExpired(
+    device: string,
+    decoded: readonly Pick<DecodedReading, 'metric' | 'time'>[],
+    pointers: readonly string[],
+    { correction, arrival }: { readonly correction: number; readonly arrival: Arrival },
+  ): void {
+    const { retention, receiptClock } = this.#parts;
+    if (!retention) return;
+    // A message that is tried again came at its time; whether it is kept is asked today.
+    const now = arrival.again ? receiptClock.now() : arrival.at;
+    const keptFrom = retention.keptFrom(now);
+    if (keptFrom === Number.NEGATIVE_INFINITY) return;
+    for (let index = 0; index < decoded.length; index++) {
+      const { metric, time } = decoded[index];
+      const placed = time === null ? arrival.at : time - correction;
+      if (placed >= keptFrom) continue;
+      const reason = retention.expired(device, metric, placed, now);
+      if (reason !== null) throw new RejectedError('time_expired', reason, { pointer: pointers[index] ?? '' });
+    }
   }
 
   /** The series of a message's readings: all of them, or none is given out. */

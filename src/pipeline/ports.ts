@@ -1,7 +1,7 @@
 import type { Decoded, DialectMessage } from '../decode/decoded.ts';
 import type { AlertState, Transition } from '../domain/alert.ts';
 import type { Command, CommandReply } from '../domain/command.ts';
-import type { Commit, CommitResult, CommittedBatch, LogPage } from '../domain/commit.ts';
+import type { Commit, CommitResult, CommittedBatch, Deleted, LogPage } from '../domain/commit.ts';
 import type { Delivery, DeliveryRecord } from '../domain/delivery.ts';
 import type { StatusChange } from '../domain/device.ts';
 import type { Value } from '../domain/reading.ts';
@@ -63,6 +63,17 @@ export interface MessageDialects {
   decodePayload(dialect: PayloadDialect, device: string, message: DialectMessage): Decoded;
 }
 
+/** How long readings are kept; `history/retention-book.ts`. */
+export interface RetentionTerms {
+  /**
+   * A reading of this time or later is kept at `now`, whatever its series; -Infinity when everything is kept for ever.
+   * Asked for every message. Epoch ms.
+   */
+  keptFrom(now: number): number;
+  /** Why a reading is too old to be kept, for people; null when it is not. Asked only of those before `keptFrom`. */
+  expired(device: string, metric: string, time: number, now: number): string | null;
+}
+
 /** What becomes of a command whose device answered. */
 export interface CommandReplies {
   /** The command as it is from then on, to be kept in the commit of the reply; null for one that nobody waits for. `at`: time of receipt, epoch ms. */
@@ -90,6 +101,8 @@ export interface Committed {
   /** What the outside hears: identical readings left out. */
   readonly batch: CommittedBatch;
   readonly deliveries: readonly DeliveryRecord[];
+  /** What was deleted, before the readings of the batch; null where nothing was, or a reopened store had to tell. */
+  readonly deleted: Deleted | null;
   /** From handing it to the engine until it was on disk, ms; 0 where a reopened store had to tell. */
   readonly durationMs: number;
 }

@@ -99,6 +99,7 @@ export class PostReader {
       const { device } = row;
       const correction = corrections.get(device) ?? 0;
       try {
+        this.#parts.placement.refuseExpired(device, [row], [row.timeAt], { correction, arrival });
         readings.push(this.#parts.placement.reading(device, row, correction, arrival));
         if (correction > 0) facts.set(device, { device, at: arrival.at, clockCorrected: 1 });
       } catch (error) {

@@ -1,6 +1,7 @@
 import type { Log } from '../../src/base/log.ts';
 import type { Transition } from '../../src/domain/alert.ts';
-import type { Commit, CommitResult, CommittedBatch, LogPage } from '../../src/domain/commit.ts';
+import type { Commit, CommitResult, CommittedBatch, Deleted, LogPage } from '../../src/domain/commit.ts';
+import type { Deletion } from '../../src/domain/deletion.ts';
 import { anySender, type Sender } from '../../src/domain/principal.ts';
 import type { Receipt } from '../../src/domain/message.ts';
 import { disposition, type Value, valueAt } from '../../src/domain/reading.ts';
@@ -108,9 +109,36 @@ export class ScriptedStore implements CommitStore {
     return this.#keep(commit);
   }
 
+  #delete(deletions: readonly Deletion[]): Deleted | null {
+    if (deletions.length === 0) return null;
+    let readings = 0;
+    const touched = new Set<number>();
+    for (const { series, from, to } of deletions) {
+      for (const { key, time } of this.#rows(series)) {
+        if (time < from || time >= to) continue;
+        this.readings.delete(key);
+        touched.add(series);
+        readings++;
+      }
+    }
+    const newest = [...touched].map((series) => {
+      const last = this.#rows(series).toSorted((one, other) => other.time - one.time)[0];
+      return { series, time: last?.time ?? null, value: last?.value ?? null };
+    });
+    return { readings, newest };
+  }
+
+  #rows(series: number): readonly { readonly key: string; readonly time: number; readonly value: Value }[] {
+    return [...this.readings].flatMap(([key, value]) => {
+      const [of, time] = key.split('@').map(Number);
+      return of === series && time !== undefined ? { key, time, value } : [];
+    });
+  }
+
   #keep(commit: Commit): CommitResult {
     if (commit.seq !== this.seq + 1) throw new Error(`commit ${commit.seq} does not follow ${this.seq}`);
     const { readings } = commit;
+    const deleted = this.#delete(commit.deletions);
     const dispositions = new Uint8Array(readings.count);
     for (let row = 0; row < readings.count; row++) {
       const key = `${readings.series[row]}@${readings.times[row]}`;
@@ -124,7 +152,7 @@ export class ScriptedStore implements CommitStore {
       seq: commit.seq,
       readings,
       dispositions: dispositions.some(Boolean) ? dispositions : null,
-      deleted: null,
+      deleted,
     };
     // A copy, since the arrays go back to the caller.
     const { series, times, values, kinds } = readings;
@@ -205,7 +233,7 @@ export interface RigOptions {
   readonly seriesMax?: number;
   readonly metricsMax?: number;
   /** What the intake asks beside the pipeline. */
-  readonly ports?: Pick<IntakeParts, 'devices' | 'dialects' | 'commands' | 'publish'>;
+  readonly ports?: Pick<IntakeParts, 'devices' | 'dialects' | 'commands' | 'publish' | 'retention'>;
 }
 
 /** Intake, pipeline and latest values as the gateway wires them, over a scripted store and a fake clock. */
@@ -271,7 +299,8 @@ export class PipelineRig {
       ...ports,
     });
     this.pipeline.onCommitted((committed) => {
-      this.latest.apply(committed.batch);
+      this.latest.apply(committed.batch, committed.deleted);
+      if (committed.deleted) this.intake.deleted(committed.deleted.newest);
       this.told.push(committed);
       this.order.push(`told ${committed.commit.seq}`);
     });
