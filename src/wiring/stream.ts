@@ -1,9 +1,10 @@
-import { messageOf } from '../base/errors.ts';
+import { InvariantError, messageOf } from '../base/errors.ts';
 import { randomId } from '../base/random.ts';
 import type { Catalog } from '../catalog/catalog.ts';
+import type { Deleted } from '../domain/commit.ts';
 import type { DeviceFact } from '../domain/device.ts';
 import { CommitFailedError } from '../history/engine.ts';
-import { type Entry, type EntryChanges, entry } from '../pipeline/entry.ts';
+import { type Entry, type EntryChanges, entry, type Outcome } from '../pipeline/entry.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
 import { ReceiptClock } from '../pipeline/receipt-clock.ts';
 import { Window } from '../pipeline/window.ts';
@@ -21,6 +22,13 @@ export interface Stream {
   submit(parts: Partial<Entry>): void;
   /** Resolves once it is on disk and known to every book. Rejects as the commit fails. */
   commit(parts: { readonly facts?: readonly DeviceFact[]; readonly changes?: EntryChanges }): Promise<void>;
+  /**
+   * As `commit`, of changes that delete readings; `deleted` is null where the store had to be opened anew to tell whether
+   * they were.
+   */
+  erase(changes: EntryChanges): Promise<{ readonly seq: number; readonly deleted: Deleted | null }>;
+  /** Hears that the store was closed and opened again, of which it remembers what is on disk and no more. */
+  onReopened(listener: () => Promise<void>): void;
 }
 
 export function buildStream(
@@ -43,15 +51,23 @@ export function buildStream(
     messagesMax: config.ingest.inFlightMessagesMax,
     bytesMax: config.ingest.inFlightBytesMax,
   });
+  const reopenedListeners: (() => Promise<void>)[] = [];
   const pipeline = new Pipeline({
     store: engine,
     reopen: async () => {
       await engine.close();
       const again = await engine.open();
       registry.load(again.series);
+      // A deletion may be on disk that nobody could tell of.
+      latest.load(again.series);
       reopened().catch((error: unknown) =>
         log.error({ error: messageOf(error) }, 'pending deliveries were not read again'),
       );
+      for (const listener of reopenedListeners) {
+        listener().catch((error: unknown) =>
+          log.error({ error: messageOf(error) }, 'the opened store was not told all'),
+        );
+      }
       return again.seq;
     },
     classify: classifyFailure,
@@ -91,17 +107,29 @@ export function buildStream(
     submit(parts) {
       pipeline.submit(entry({ receivedAt: receiptClock.now(), settle: () => {}, ...parts }));
     },
-    commit(parts) {
-      return new Promise((resolve, reject) => {
-        const settle: Entry['settle'] = (outcome) => {
-          if (outcome.kind === 'failed') reject(outcome.error);
-          // The books hear of a commit after its receipts: in the next turn they know.
-          else setImmediate(resolve);
-        };
-        pipeline.submit(entry({ receivedAt: receiptClock.now(), ...parts, settle }));
-      });
+    async commit(parts) {
+      await committed(parts);
+    },
+    async erase(changes) {
+      const { seq, deleted } = await committed({ changes });
+      return { seq, deleted };
+    },
+    onReopened(listener) {
+      reopenedListeners.push(listener);
     },
   };
+
+  function committed(parts: Partial<Entry>): Promise<Extract<Outcome, { kind: 'committed' }>> {
+    return new Promise((resolve, reject) => {
+      const settle: Entry['settle'] = (outcome) => {
+        if (outcome.kind === 'failed') reject(outcome.error);
+        else if (outcome.kind === 'quarantined') reject(new InvariantError('what is our own went to the quarantine'));
+        // The books hear of a commit after its receipts: in the next turn they know.
+        else setImmediate(resolve, outcome);
+      };
+      pipeline.submit(entry({ receivedAt: receiptClock.now(), ...parts, settle }));
+    });
+  }
 }
 
 function classifyFailure(error: unknown): 'wait' | 'refused' | 'unknown' {
