@@ -72,7 +72,7 @@ export interface Incoming {
   /** The header as it came, for routes that judge credentials of their own. */
   readonly authorization: string | undefined;
   /** Of these media types the one that the client likes best, the first where it has no preference; null: none. */
-  accepts(mediaTypes: readonly string[]): string | null;
+  readonly accepts: (mediaTypes: readonly string[]) => string | null;
   /** Checks the content type and reads the body; called at most once, after the parameters were found good. */
   readBody(
     types: readonly string[],
@@ -98,7 +98,7 @@ export interface RouteRequest<P, Q, B> {
   readonly authorization: string | undefined;
   readonly now: number;
   readonly signal: AbortSignal;
-  accepts(mediaTypes: readonly string[]): string | null;
+  readonly accepts: (mediaTypes: readonly string[]) => string | null;
   /** The question without `page` and `limit`: what a page token belongs to. */
   readonly filters: string;
 }
@@ -182,7 +182,7 @@ export function route<P extends z.ZodObject, Q extends z.ZodObject, B, S extends
       const request = { params, query, caller, authorization, now, signal, filters: filtersOf(incoming) };
       const answer = await spec.handler({
         ...request,
-        accepts: (mediaTypes) => incoming.accepts(mediaTypes),
+        accepts: incoming.accepts,
         body: await readWith(body, incoming),
       });
       if (answer instanceof WrittenAnswer) return { status: success.status, body: answer, headers: {} };
