@@ -23,9 +23,9 @@ export class CommitRows {
   write(commit: Commit): void {
     this.#writeAlerts(commit);
     for (const delivery of commit.deliveries) this.#writeDelivery(delivery, commit.seq);
-    for (const attempt of commit.attempts) this.#writeAttempt(attempt);
+    for (const attempt of commit.attempts) this.#writeAttempt(attempt, commit.at);
     // After the attempts, so that a webhook deleted while one was under way still has its outcome.
-    for (const webhookId of commit.cancelledWebhooks) this.#cancel(webhookId);
+    for (const webhookId of commit.cancelledWebhooks) this.#cancel(webhookId, commit.at);
     for (const device of commit.forgottenDevices) this.#tokens.forget(device);
     for (const change of commit.tokens) this.#tokens.write(change);
     for (const change of commit.sessions) this.#sessions.write(change);
@@ -71,7 +71,7 @@ export class CommitRows {
       );
   }
 
-  #writeAttempt(attempt: Attempt): void {
+  #writeAttempt(attempt: Attempt, at: number): void {
     this.#statements
       .get(
         `INSERT OR REPLACE INTO attempt
@@ -96,13 +96,21 @@ export class CommitRows {
       .run(attempt.number, attempt.deliveryId);
     // What was cancelled or settled in the meantime stays so.
     this.#statements
-      .get("UPDATE delivery SET state = ?, next_attempt_at = ? WHERE id = ? AND state = 'pending'")
-      .run(state, state === 'pending' ? (attempt.nextAttemptAt ?? 0) : null, attempt.deliveryId);
+      .get("UPDATE delivery SET state = ?, next_attempt_at = ?, settled_at = ? WHERE id = ? AND state = 'pending'")
+      .run(
+        state,
+        state === 'pending' ? (attempt.nextAttemptAt ?? 0) : null,
+        state === 'pending' ? null : at,
+        attempt.deliveryId,
+      );
   }
 
-  #cancel(webhookId: string): void {
+  #cancel(webhookId: string, at: number): void {
     this.#statements
-      .get("UPDATE delivery SET state = 'cancelled', next_attempt_at = NULL WHERE webhook_id = ? AND state = 'pending'")
-      .run(webhookId);
+      .get(
+        `UPDATE delivery SET state = 'cancelled', next_attempt_at = NULL, settled_at = ?
+         WHERE webhook_id = ? AND state = 'pending'`,
+      )
+      .run(at, webhookId);
   }
 }

@@ -193,11 +193,14 @@ const migrations: readonly string[] = [
   -- Windows that have to be summed up again, because something in them was written or deleted after they had been.
   CREATE TABLE rollup_due (id INTEGER PRIMARY KEY) STRICT;
   -- Buckets from .._from (included) to .._to are summed up, but for windows in rollup_due; one without a row has no
-  -- readings. raw_from: readings before it are purged.
+  -- readings. .._looked: whether windows before it are worth being summed up has been looked at. raw_from: readings
+  -- before it are purged.
   ALTER TABLE series ADD COLUMN minute_from INTEGER;
   ALTER TABLE series ADD COLUMN minute_to INTEGER;
+  ALTER TABLE series ADD COLUMN minute_looked INTEGER;
   ALTER TABLE series ADD COLUMN hour_from INTEGER;
   ALTER TABLE series ADD COLUMN hour_to INTEGER;
+  ALTER TABLE series ADD COLUMN hour_looked INTEGER;
   ALTER TABLE series ADD COLUMN raw_from INTEGER;
 
   -- By these the rows are found whose time is over.
