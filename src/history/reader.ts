@@ -4,9 +4,10 @@ import type { LogPage } from '../domain/commit.ts';
 import type { Attempt, DeliveryRecord, DeliveryState } from '../domain/delivery.ts';
 import type { QuarantineRecord } from '../domain/quarantine.ts';
 import type { Value } from '../domain/reading.ts';
+import type { HistoryQueries } from './queries.ts';
 
 /** Asking the store. Every answer is one page; no answer holds a transaction open between two calls. */
-export interface HistoryReader {
+export interface HistoryReader extends HistoryQueries {
   /** Readings of one series in `[from, to)`, sealed chunks and heads as one, each time once, last write wins. */
   readings(query: ReadingsQuery): Promise<readonly Sample[]>;
   /** Aggregates of one series in `[from, to)` by bucket; buckets without readings are left out. Ascending. */
@@ -111,6 +112,8 @@ export interface EngineStats {
   readonly fileBytes: number;
   readonly walBytes: number;
   readonly logReadings: number;
+  /** Bytes of the commit log, which lies in the file. */
+  readonly logBytes: number;
   readonly headReadings: number;
   readonly chunks: number;
   readonly chunkReadings: number;

@@ -12,7 +12,12 @@ import type { RetentionPlan } from '../../domain/retention.ts';
 import type { BackupFacts, Engine, Recovered } from '../../history/engine.ts';
 import { CommitFailedError, EngineOpenError } from '../../history/engine.ts';
 import type { HistoryReader, Sample } from '../../history/reader.ts';
+import type { DamagedStretch } from '../../history/queries.ts';
 import type { Stretch } from './head.ts';
+import { headsOfBoundaries } from './reader-boundaries.ts';
+import { headsOfRanges } from './reader-estimate.ts';
+import type { HeadSlices, HeadsQuery } from './reader-heads.ts';
+import { headsOfPage } from './reader-heads.ts';
 import { CallFailedError, WorkerLink } from './worker-link.ts';
 import type { MaintenanceCalls, ReaderCalls, WriterCalls } from './worker-messages.ts';
 import type { Slice, SliceQuery } from './writer.ts';
@@ -43,6 +48,8 @@ export interface SqliteEngineOptions {
 const checkpointFrames = 1_024;
 /** … or after this long. */
 const checkpointAfterMs = 30_000;
+/** Damaged chunks that are logged one by one. */
+const damageLoggedMax = 1_000;
 /** How often age is looked at: heads for sealing, the write-ahead log for a checkpoint. */
 const tickMs = 5_000;
 
@@ -67,6 +74,8 @@ class SqliteEngine implements Engine {
   #isCommitting = false;
   #isCheckpointing = false;
   #checkpointedAt = 0;
+  #lastTask = 0;
+  readonly #damageLogged = new Set<string>();
 
   constructor(options: SqliteEngineOptions) {
     this.#options = options;
@@ -224,9 +233,42 @@ class SqliteEngine implements Engine {
     if (this.#threads) this.#options.log.warn({ error: messageOf(error) }, message);
   }
 
+  /** Asks until the answer is there, each time with the heads that the next stretch needs. */
+  async #askLong<Name extends LongName>(
+    name: Name,
+    query: ReaderCalls[Name]['question']['query'],
+    needed: HeadsQuery,
+  ): Promise<Extract<ReaderCalls[Name]['answer'], { isDone: true }>['answer']> {
+    const task = ++this.#lastTask;
+    let question: typeof query = query;
+    for (let left = needed; ; ) {
+      const threads = this.#opened();
+      const heads = await threads.writer.ask('heads', left);
+      const found = await threads.reader.ask(name, { task, query: question, heads });
+      if (found.isDone) return found.answer;
+      left = found.left;
+      question = null;
+    }
+  }
+
+  /** Logs a damaged chunk once. */
+  #damageSeen<Page extends { readonly damaged: readonly DamagedStretch[] }>(page: Page): Page {
+    for (const { series, firstTime, lastTime, readings } of page.damaged) {
+      const key = `${series}/${firstTime}/${lastTime}`;
+      if (this.#damageLogged.has(key) || this.#damageLogged.size >= damageLoggedMax) continue;
+      this.#damageLogged.add(key);
+      this.#options.log.error(
+        { series, from: new Date(firstTime).toISOString(), to: new Date(lastTime).toISOString(), readings },
+        'a chunk of readings is damaged and is left out of answers; `pulsegate doctor` says more',
+      );
+    }
+    return page;
+  }
+
   #makeReader(): HistoryReader {
     const reader = (): WorkerLink<ReaderCalls> => this.#opened().reader;
     const slice = (query: SliceQuery): Promise<Slice> => this.#opened().writer.ask('slice', query);
+    const heads = (query: HeadsQuery): Promise<HeadSlices> => this.#opened().writer.ask('heads', query);
     return {
       // The head first, the snapshot second: the other way round, a head sealed in between would be in neither.
       readings: async (query) => samplesOf(await reader().ask('readings', { query, slice: await slice(query) })),
@@ -235,6 +277,15 @@ class SqliteEngine implements Engine {
         const head = await slice({ series, from, to, order: 'asc', limit: Number.MAX_SAFE_INTEGER });
         return reader().ask('buckets', { query, slice: head });
       },
+      page: async (query) =>
+        this.#damageSeen(await reader().ask('page', { query, heads: await heads(headsOfPage(query)) })),
+      text: async (query) =>
+        this.#damageSeen(await reader().ask('text', { query, heads: await heads(headsOfPage(query)) })),
+      boundaries: (ranges) => this.#askLong('boundaries', ranges, headsOfBoundaries(ranges)),
+      estimate: (ranges) => this.#askLong('estimate', ranges, headsOfRanges(ranges)),
+      aggregate: () => Promise.reject(new InvariantError('aggregate is not answered yet')),
+      across: () => Promise.reject(new InvariantError('across is not answered yet')),
+      decimate: () => Promise.reject(new InvariantError('decimate is not answered yet')),
       log: async (query) => reader().ask('log', query),
       alerts: async (query) => reader().ask('alerts', query),
       alert: async (id) => reader().ask('alert', id),
@@ -251,11 +302,20 @@ class SqliteEngine implements Engine {
           this.#opened().writer.ask('stats', null),
           reader().ask('stats', null),
         ]);
-        return { ...written, ...read, fileBytes: sizeOf(this.#path), walBytes: sizeOf(`${this.#path}-wal`) };
+        const damagedChunks = written.damagedChunks + read.damagedChunks;
+        return {
+          ...written,
+          ...read,
+          damagedChunks,
+          fileBytes: sizeOf(this.#path),
+          walBytes: sizeOf(`${this.#path}-wal`),
+        };
       },
     };
   }
 }
+
+type LongName = 'boundaries' | 'estimate';
 
 async function stopThreads(threads: Threads): Promise<void> {
   await Promise.all([threads.writer.stop(), threads.reader.stop(), threads.maintenance.stop()]);

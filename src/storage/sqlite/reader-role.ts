@@ -4,8 +4,14 @@ import { ChunkReader } from './chunk-reader.ts';
 import { readCommand, readCommands } from './command-rows.ts';
 import type { Database } from './database.ts';
 import { numberIn, Statements, textIn } from './database.ts';
+import { PageTextWriter } from '../../history/text/page-text.ts';
+import type { SeriesRange } from '../../history/queries.ts';
+import { BoundariesTask } from './reader-boundaries.ts';
 import { readBuckets } from './reader-buckets.ts';
+import { SnapshotChunks } from './reader-chunks.ts';
+import { EstimateTask } from './reader-estimate.ts';
 import { readLog } from './reader-log.ts';
+import { readPage, readText } from './reader-page.ts';
 import { readReadings } from './reader-readings.ts';
 import {
   countPending,
@@ -18,14 +24,24 @@ import {
   readQuarantined,
   readTransitions,
 } from './reader-rows.ts';
+import { LongQuestions } from './reader-task.ts';
 import type { Answer, Handlers, Role } from './role.ts';
 import { answerWith } from './role.ts';
 import { openForReading } from './schema.ts';
 import type { ReaderCalls } from './worker-messages.ts';
 
+/** Damaged chunks that are counted; a store with more is beyond counting. */
+const damagedMax = 100_000;
+
 /** The thread that asks. Every answer is read in one transaction, which ends before the answer leaves. */
 export function readerRole(path: string): Role {
   let open: { database: Database; statements: Statements; chunks: ChunkReader } | undefined;
+
+  const textWriter = new PageTextWriter();
+  const boundaries = new LongQuestions((ranges: readonly SeriesRange[]) => new BoundariesTask(ranges));
+  const estimates = new LongQuestions((ranges: readonly SeriesRange[]) => new EstimateTask(ranges));
+  /** Keys of chunks found damaged. */
+  const damaged = new Set<number>();
 
   /** One snapshot a question, so that chunks and series tell of the same moment. */
   const snapshot = <T>(read: (statements: Statements, chunks: ChunkReader) => T): Answer<T> => {
@@ -39,6 +55,15 @@ export function readerRole(path: string): Role {
     }
   };
 
+  /** The same for questions about readings. */
+  const reading = <T>(read: (chunks: SnapshotChunks) => T): T =>
+    snapshot((statements) => {
+      const chunks = new SnapshotChunks(statements);
+      const answer = read(chunks);
+      for (const id of chunks.damagedIds) if (damaged.size < damagedMax) damaged.add(id);
+      return answer;
+    }).answer;
+
   const handlers: Handlers<ReaderCalls> = {
     open() {
       const database = openForReading(path);
@@ -50,6 +75,16 @@ export function readerRole(path: string): Role {
       return { answer, transfer: sampleBuffers(answer) };
     },
     buckets: ({ query, slice }) => snapshot((_, chunks) => readBuckets(chunks, query, slice)),
+    page({ query, heads }) {
+      const answer = reading((chunks) => readPage(chunks, query, heads));
+      return { answer, transfer: answer.parts.flatMap(({ columns }) => sampleBuffers(columns)) };
+    },
+    text({ query, heads }) {
+      const answer = reading((chunks) => readText(chunks, query, heads, textWriter));
+      return { answer, transfer: answer.times ? [answer.bytes.buffer, answer.times.buffer] : [answer.bytes.buffer] };
+    },
+    boundaries: (question) => ({ answer: reading((chunks) => boundaries.goOn(question, chunks)) }),
+    estimate: (question) => ({ answer: reading((chunks) => estimates.goOn(question, chunks)) }),
     log(query) {
       const { answer } = snapshot((statements) => readLog(statements, query));
       const transfer = answer.batches.flatMap(({ readings: { series, times, values, kinds } }) => [
@@ -74,6 +109,7 @@ export function readerRole(path: string): Role {
       snapshot((statements) => ({
         pendingDeliveries: countPending(statements),
         usedBytes: usedBytes(statements),
+        damagedChunks: damaged.size,
         engineVersion: textIn(statements.get('SELECT sqlite_version()').get() ?? [], 0),
       })),
     close() {

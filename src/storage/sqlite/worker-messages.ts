@@ -2,7 +2,9 @@ import type { RetentionPlan } from '../../domain/retention.ts';
 import type { Commit, CommitResult, LogPage } from '../../domain/commit.ts';
 import type { BackupFacts, Recovered } from '../../history/engine.ts';
 import type { Bucket, BucketsQuery, EngineStats, HistoryReader, ReadingsQuery } from '../../history/reader.ts';
+import type { HistoryQueries } from '../../history/queries.ts';
 import type { Stretch } from './head.ts';
+import type { HeadSlices, HeadsQuery } from './reader-heads.ts';
 import type { FailureOutcome, FailureReason } from './transaction.ts';
 import type { Slice, SliceQuery, WriterOptions } from './writer.ts';
 
@@ -33,6 +35,7 @@ export interface WriterCalls {
   };
   commit: { question: { readonly commit: Commit; readonly now: number }; answer: CommitAnswer };
   slice: { question: SliceQuery; answer: Slice };
+  heads: { question: HeadsQuery; answer: HeadSlices };
   tick: {
     question: { readonly now: number };
     /** `workFailure`: why sealing or trimming failed since the last tick, or null. */
@@ -61,6 +64,40 @@ export interface BucketsQuestion {
   readonly slice: Slice;
 }
 
+/** A question about readings together with what the heads hold of it, taken before the reader opens its snapshot. */
+export interface WithHeads<Query> {
+  readonly query: Query;
+  readonly heads: HeadSlices;
+}
+
+/** What is asked of readings in one call, one page of one snapshot. */
+type PageCalls = {
+  [Name in 'page' | 'text']: {
+    question: WithHeads<Parameters<HistoryQueries[Name]>[0]>;
+    answer: Awaited<ReturnType<HistoryQueries[Name]>>;
+  };
+};
+
+/** What is asked of readings in as many calls as it takes, so that a long question does not hold up the short ones. */
+type LongCalls = {
+  [Name in 'boundaries' | 'estimate']: {
+    question: LongQuestion<Parameters<HistoryQueries[Name]>[0]>;
+    answer: LongAnswer<Awaited<ReturnType<HistoryQueries[Name]>>>;
+  };
+};
+
+/** A question that is begun (`query`) or gone on with (null); `task` is the same each time, and nobody else's. */
+export interface LongQuestion<Query> {
+  readonly task: number;
+  readonly query: Query | null;
+  readonly heads: HeadSlices;
+}
+
+/** The answer, or what the question has to be gone on with. */
+export type LongAnswer<Answer> =
+  | { readonly isDone: true; readonly answer: Answer }
+  | { readonly isDone: false; readonly left: HeadsQuery };
+
 type Rows = Pick<
   HistoryReader,
   | 'alerts'
@@ -80,14 +117,19 @@ type RowCalls = {
   [Name in keyof Rows]: { question: Parameters<Rows[Name]>[0]; answer: Awaited<ReturnType<Rows[Name]>> };
 };
 
-export interface ReaderCalls extends RowCalls {
+export interface ReaderCalls extends RowCalls, PageCalls, LongCalls {
   open: { question: null; answer: null };
   readings: { question: ReadingsQuestion; answer: Stretch };
   buckets: { question: BucketsQuestion; answer: readonly Bucket[] };
   log: { question: { readonly after: number; readonly readingsMax: number }; answer: LogPage };
   stats: {
     question: null;
-    answer: { readonly pendingDeliveries: number; readonly usedBytes: number; readonly engineVersion: string };
+    answer: {
+      readonly pendingDeliveries: number;
+      readonly usedBytes: number;
+      readonly damagedChunks: number;
+      readonly engineVersion: string;
+    };
   };
   close: { question: null; answer: null };
 }

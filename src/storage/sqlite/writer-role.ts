@@ -3,6 +3,7 @@ import type { Commit } from '../../domain/commit.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
 import { sampleBuffers } from '../../domain/sample-columns.ts';
 import type { Database } from './database.ts';
+import { headBuffers, sliceHeads } from './reader-heads.ts';
 import { recover } from './recovery.ts';
 import type { Handlers, Role } from './role.ts';
 import { answerWith } from './role.ts';
@@ -56,6 +57,11 @@ export function writerRole(path: string): Role {
       const slice = opened().slice(query);
       return { answer: slice, transfer: slice.stretch ? sampleBuffers(slice.stretch) : [] };
     },
+    heads(query) {
+      const { state } = opened();
+      const answer = sliceHeads((series) => state.series[series]?.head, state.seq, query);
+      return { answer, transfer: headBuffers(answer) };
+    },
     tick({ now }) {
       isWorkBlocked = false;
       opened().tick(now);
@@ -78,6 +84,7 @@ export function writerRole(path: string): Role {
           seq: state.seq,
           firstKept: state.log.firstKept,
           logReadings: state.log.readings,
+          logBytes: state.log.bytes,
           headReadings: state.headReadings,
           chunks: state.chunks,
           chunkReadings: state.chunkReadings,
