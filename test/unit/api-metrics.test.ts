@@ -80,6 +80,7 @@ test('what the engine cannot say is left out, and appears once it can', async ()
     fileBytes: 4_096,
     walBytes: 0,
     logReadings: 1,
+    logBytes: 1,
     headReadings: 2,
     chunks: 3,
     chunkReadings: 4,
