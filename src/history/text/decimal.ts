@@ -57,8 +57,8 @@ export function writeWhole(bytes: Uint8Array, at: number, value: number): number
 
 /**
  * A finite number exactly as `String(value)` writes it, the shortest decimal that reads back as the same (ECMA-262
- * 6.1.6.1.20). Whole numbers and those of up to six decimals are made by arithmetic: of at most 15 digits no two decimals
- * are the same 64-bit float, so one that divides back to the value is the shortest.
+ * 6.1.6.1.20). Whole numbers and those of up to six decimals, or nine where they are small, are made by arithmetic: of at
+ * most 15 digits no two decimals are the same 64-bit float, so one that divides back to the value is the shortest.
  */
 export function writeDecimal(bytes: Uint8Array, at: number, value: number): number {
   let next = at;
@@ -72,6 +72,11 @@ export function writeDecimal(bytes: Uint8Array, at: number, value: number): numb
     if (small === magnitude) return writeSmall(bytes, next, small);
     const millionths = Math.round(magnitude * 1e6);
     if (millionths / 1e6 === magnitude) return writeMillionths(bytes, next, millionths);
+    // Coordinates have seven decimals. Below a millionth the language writes an exponent.
+    const billionths = Math.round(magnitude * 1e9);
+    if (magnitude >= 1e-6 && magnitude < 1e6 && billionths / 1e9 === magnitude) {
+      return writeBillionths(bytes, next, billionths);
+    }
   } else if (magnitude <= Number.MAX_SAFE_INTEGER && Math.floor(magnitude) === magnitude) {
     return writeWhole(bytes, next, magnitude);
   }
@@ -93,6 +98,21 @@ function writeMillionths(bytes: Uint8Array, at: number, millionths: number): num
   next = writeTriple(bytes, next + 1, thousandths);
   const rest = fraction - thousandths * 1_000;
   if (rest !== 0) next = writeTriple(bytes, next, rest);
+  while (bytes[next - 1] === zero) next--;
+  return next;
+}
+
+/** `billionths` / 10^9, which has more than six decimals, without zeros at the end. */
+function writeBillionths(bytes: Uint8Array, at: number, billionths: number): number {
+  const whole = Math.floor(billionths / 1e9);
+  const fraction = billionths - whole * 1e9;
+  const millionths = Math.floor(fraction / 1e3);
+  const thousandths = (millionths / 1_000) | 0;
+  let next = writeSmall(bytes, at, whole);
+  bytes[next] = point;
+  next = writeTriple(bytes, next + 1, thousandths);
+  next = writeTriple(bytes, next, millionths - thousandths * 1_000);
+  next = writeTriple(bytes, next, fraction - millionths * 1e3);
   while (bytes[next - 1] === zero) next--;
   return next;
 }
