@@ -1,0 +1,394 @@
+import type { Aggregate, BucketFill, MetricKind } from '../domain/aggregate.ts';
+import { type Value, valueKind } from '../domain/reading.ts';
+import { type SampleColumns, sampleValue } from '../domain/sample-columns.ts';
+import { answerColumns } from './bucket-answer.ts';
+import type { Grid } from './bucket-grid.ts';
+import { type BucketNeeds, needsOf } from './bucket-needs.ts';
+import { BucketTable } from './bucket-table.ts';
+import { HeldTime } from './held-time.ts';
+import { PercentileBuffer } from './percentile.ts';
+import type { BucketColumns } from './queries.ts';
+import type { Sample } from './reader.ts';
+import { type Summary, joinedDeviations } from './summary.ts';
+
+export interface FoldQuestion {
+  readonly grid: Grid;
+  /** Readings in `[from, to)` count, epoch ms. */
+  readonly from: number;
+  readonly to: number;
+  readonly aggregates: readonly Aggregate[];
+  /** How values behave between readings. */
+  readonly kind: MetricKind;
+  readonly fill: BucketFill;
+  /** Most buckets. */
+  readonly limit: number;
+  /** The reading in force at `from`: the last one before it. Null when there is none, or `boundariesNeeded` says no. */
+  readonly before: Sample | null;
+  /** Up to when the last reading holds when none comes after it, epoch ms; `to` when left out. */
+  readonly holdsUntil?: number | undefined;
+}
+
+/**
+ * Readings of one series become buckets. They come in order of time, as readings, or as summaries of stretches of them in
+ * between; what the buckets say is the same. What the aggregates mean stands in README.md of this folder.
+ */
+export class BucketFold {
+  readonly #question: FoldQuestion;
+  readonly #needs: BucketNeeds;
+  readonly #table: BucketTable;
+  readonly #held: HeldTime | null;
+  readonly #samples: PercentileBuffer | null;
+  /** The end of the bucket that is open. */
+  #edge: number;
+  /** The first reading that is not in any bucket. */
+  #beyond: Sample | null = null;
+  #isFull = false;
+  /** Begin of the first bucket that is too many. */
+  #next: number | null = null;
+  /** The last reading before the range, and the last one that is a number. */
+  #before: Sample | null = null;
+  #numberBefore: Sample | null = null;
+  /** The last number so far, also one before the range; and the first. */
+  #number = 0;
+  #numberTime = Number.NaN;
+  #firstNumberTime = Number.NaN;
+  /** The bucket in which the last number is: before it all areas are complete. */
+  #numberRow = 0;
+  #scratch: Scratch | null = null;
+
+  constructor(question: FoldQuestion) {
+    const { aggregates, kind, fill, before, grid, from } = question;
+    this.#question = question;
+    this.#needs = needsOf(aggregates, kind, fill);
+    this.#table = new BucketTable(this.#needs.ranks.length, this.#needs.holds.length);
+    this.#held = this.#needs.holds.length > 0 ? new HeldTime(this.#needs.holds, this.#table) : null;
+    this.#samples = this.#needs.ranks.length > 0 ? new PercentileBuffer() : null;
+    this.#edge = fill === 'none' ? Number.NEGATIVE_INFINITY : grid.begin(from);
+    if (before) this.#keep(before);
+  }
+
+  /** Nothing that is added from now on would change the answer. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** Adds rows `begin` to `end` (excluded), which come after all that was added. Readings out of the range are passed over. */
+  addReadings(columns: SampleColumns, begin: number, end: number): void {
+    const { times } = columns;
+    let row = begin < end && times[begin] < this.#question.from ? this.#passBefore(columns, begin, end) : begin;
+    while (row < end && !this.#isFull) {
+      const time = times[row];
+      if (time >= this.#edge && !this.#open(time)) {
+        this.#beyond = { time, value: sampleValue(columns, row) };
+        return;
+      }
+      const stop = firstAtOrAfter(times, row + 1, end, this.#edge);
+      this.#addRows(columns, row, stop);
+      row = stop;
+    }
+  }
+
+  /**
+   * Adds readings of which only the summary is known, and which come after all that was added. False, and nothing is added,
+   * when they do not all lie in one bucket, or the summary says too little: then the readings have to be added.
+   */
+  addSummary(summary: Summary): boolean {
+    const { from, to, grid } = this.#question;
+    const { firstTime, lastTime, more } = summary;
+    if (this.#isFull) return true;
+    if (firstTime < from || !this.#isEnough(summary)) return false;
+    if (firstTime >= this.#edge) {
+      if (firstTime < to && lastTime >= Math.min(to, grid.next(grid.begin(firstTime)))) return false;
+      if (!this.#open(firstTime)) {
+        this.#beyond = { time: firstTime, value: summary.first };
+        return true;
+      }
+    } else if (lastTime >= this.#edge) return false;
+    const table = this.#table;
+    const row = table.count - 1;
+    this.#count(row, summary.count, summary.first, summary.last);
+    if (summary.numbers === 0) return true;
+    if (this.#needs.numbers) {
+      const firstNumber = more ? more.firstNumber : Number(summary.first);
+      this.#reach(row, more ? more.firstNumberTime : firstTime, firstNumber);
+      if (more) {
+        table.increases[row] += more.increase;
+        if (this.#needs.area !== 'none') {
+          table.areas[row] += this.#needs.area === 'linear' ? more.linearArea : more.stepArea;
+        }
+      }
+      this.#leave(row, more ? more.lastNumberTime : lastTime, more ? more.lastNumber : Number(summary.last));
+    }
+    this.#join(row, summary.numbers, summary.sum, more ? more.deviations : 0);
+    if (summary.min < table.mins[row]) table.mins[row] = summary.min;
+    if (summary.max > table.maxs[row]) table.maxs[row] = summary.max;
+    return true;
+  }
+
+  /**
+   * The buckets, and the begin of the one with which to go on when there were more than `limit`. `after` is the first
+   * reading at or after `to`, null when there is none or `boundariesNeeded` says no. Nothing can be added any more.
+   */
+  close(after: Sample | null): { readonly buckets: BucketColumns; readonly next: number | null } {
+    const { to, fill, holdsUntil = to, aggregates } = this.#question;
+    this.#isFull = true;
+    if (fill !== 'none') while (this.#edge < to && this.#next === null) this.#push(this.#edge);
+    this.#rank();
+    const beyond = this.#beyond ?? after;
+    const last = beyond === null ? holdsUntil : beyond.time;
+    this.#held?.close(last);
+    const follower = typeof beyond?.value === 'string' ? null : beyond && Number(beyond.value);
+    if (this.#needs.area !== 'none') this.#spread(last, follower ?? this.#number);
+    const columns = answerColumns({
+      aggregates,
+      needs: this.#needs,
+      fill,
+      table: this.#table,
+      before: this.#before,
+      numberBefore: this.#numberBefore,
+      after: beyond,
+      knownFrom: this.#firstNumberTime,
+      knownTo: last,
+      heldFrom: this.#held?.since ?? Number.NaN,
+    });
+    const { count, times } = this.#table;
+    return { buckets: { count, times: times.slice(0, count), columns }, next: this.#next };
+  }
+
+  /** Opens the bucket that holds `time`; false when there is none, because the range ends before or the limit is reached. */
+  #open(time: number): boolean {
+    const { grid, to, fill } = this.#question;
+    if (time >= to) this.#isFull = true;
+    else if (fill === 'none') this.#push(grid.begin(time));
+    else while (this.#edge <= time && this.#next === null) this.#push(this.#edge);
+    return !this.#isFull;
+  }
+
+  #push(time: number): void {
+    const { grid, from, to, limit } = this.#question;
+    const table = this.#table;
+    this.#rank();
+    if (table.count === limit) {
+      this.#isFull = true;
+      this.#next = time;
+      return;
+    }
+    this.#edge = Math.min(to, grid.next(time));
+    table.add(time, Math.max(from, time), this.#edge);
+  }
+
+  /** The bucket that is open is complete: its percentiles are told. */
+  #rank(): void {
+    const row = this.#table.count - 1;
+    if (!this.#samples || row < 0) return;
+    for (const [index, rank] of this.#needs.ranks.entries()) {
+      this.#table.percentiles[index][row] = this.#samples.at(rank);
+    }
+    this.#samples.clear();
+  }
+
+  #isEnough({ count, numbers, more }: Summary): boolean {
+    const { ranks, holds, increase, deviations, area } = this.#needs;
+    if (ranks.length > 0 || holds.length > 0) return false;
+    if (more !== null) return true;
+    return !increase && !deviations && area === 'none' && (!this.#needs.numbers || numbers === count);
+  }
+
+  /** Readings before the range say what is in force when it begins. Returns the first row in it. */
+  #passBefore(columns: SampleColumns, begin: number, end: number): number {
+    const { times } = columns;
+    const first = firstAtOrAfter(times, begin, end, this.#question.from);
+    let number = first - 1;
+    while (number > begin && columns.kinds?.[number] === valueKind.text) number--;
+    this.#keep({ time: times[number], value: sampleValue(columns, number) });
+    if (number < first - 1) this.#keep({ time: times[first - 1], value: sampleValue(columns, first - 1) });
+    return first;
+  }
+
+  /** The last reading before the range so far. */
+  #keep(sample: Sample): void {
+    this.#before = sample;
+    this.#held?.keep(sample);
+    if (typeof sample.value === 'string') return;
+    this.#numberBefore = sample;
+    this.#number = Number(sample.value);
+    this.#numberTime = sample.time;
+    this.#firstNumberTime = sample.time;
+  }
+
+  /** Adds rows that lie in the open bucket. */
+  #addRows(columns: SampleColumns, begin: number, end: number): void {
+    const { times, values, kinds } = columns;
+    const row = this.#table.count - 1;
+    this.#count(row, end - begin, sampleValue(columns, begin), sampleValue(columns, end - 1));
+    this.#held?.add(columns, begin, end);
+    if (kinds === null || !hasText(kinds, begin, end)) {
+      this.#addNumbers(row, times, values, begin, end);
+      return;
+    }
+    this.#scratch ??= new Scratch();
+    const numbers = this.#scratch.take(columns, begin, end);
+    if (numbers > 0) this.#addNumbers(row, this.#scratch.times, this.#scratch.values, 0, numbers);
+  }
+
+  #count(row: number, count: number, first: Value, last: Value): void {
+    const table = this.#table;
+    if (table.counts[row] === 0) table.firsts[row] = first;
+    table.lasts[row] = last;
+    table.counts[row] += count;
+  }
+
+  /** Adds numbers, at least one. Each loop has one purpose and runs only when that was asked for: that is what is fast. */
+  #addNumbers(row: number, times: Float64Array, values: Float64Array, begin: number, end: number): void {
+    const table = this.#table;
+    const { moments, deviations, numbers, increase, area } = this.#needs;
+    this.#samples?.add(values, begin, end);
+    if (numbers) {
+      this.#reach(row, times[begin], values[begin]);
+      if (increase) table.increases[row] += increaseOf(values, begin, end);
+      if (area === 'linear') table.areas[row] += linearArea(times, values, begin, end);
+      if (area === 'step') table.areas[row] += stepArea(times, values, begin, end);
+      this.#leave(row, times[end - 1], values[end - 1]);
+    }
+    if (!moments) {
+      table.numbers[row] += end - begin;
+      return;
+    }
+    let min = table.mins[row];
+    let max = table.maxs[row];
+    let sum = 0;
+    for (let at = begin; at < end; at++) {
+      const value = values[at];
+      sum += value;
+      if (value < min) min = value;
+      if (value > max) max = value;
+    }
+    table.mins[row] = min;
+    table.maxs[row] = max;
+    const spread = deviations ? deviationsFrom(sum / (end - begin), values, begin, end) : 0;
+    this.#join(row, end - begin, sum, spread);
+  }
+
+  /** Adds so many numbers with this sum to the moments of a bucket. */
+  #join(row: number, count: number, sum: number, deviations: number): void {
+    const table = this.#table;
+    if (this.#needs.deviations) {
+      const old = { count: table.numbers[row], sum: table.sums[row], deviations: table.deviations[row] };
+      table.deviations[row] = old.count === 0 ? deviations : joinedDeviations(old, { count, sum, deviations });
+    }
+    table.numbers[row] += count;
+    table.sums[row] += sum;
+  }
+
+  /** The next number is this one: what lies between the one before it and it goes to the buckets where it belongs. */
+  #reach(row: number, time: number, value: number): void {
+    const table = this.#table;
+    if (table.numbers[row] === 0) {
+      table.firstNumbers[row] = value;
+      table.firstNumberTimes[row] = time;
+    }
+    if (Number.isNaN(this.#numberTime)) this.#firstNumberTime = time;
+    else {
+      table.increases[row] += value >= this.#number ? value - this.#number : value;
+      if (this.#needs.area !== 'none') this.#spread(time, value);
+    }
+  }
+
+  #leave(row: number, time: number, value: number): void {
+    this.#table.lastNumbers[row] = value;
+    this.#table.lastNumberTimes[row] = time;
+    this.#number = value;
+    this.#numberTime = time;
+    this.#numberRow = row;
+  }
+
+  /** Gives the area from the last number to this one to the buckets between them. */
+  #spread(time: number, value: number): void {
+    const { begins, ends, areas, count } = this.#table;
+    const start = this.#numberTime;
+    const from = this.#number;
+    if (!(time > start)) return;
+    const slope = this.#needs.area === 'linear' ? (value - from) / (time - start) : 0;
+    for (let row = this.#numberRow; row < count; row++) {
+      const begin = Math.max(start, begins[row]);
+      const end = Math.min(time, ends[row]);
+      if (end > begin) areas[row] += (from + slope * ((begin + end) / 2 - start)) * (end - begin);
+    }
+  }
+}
+
+/** Numbers picked out from among texts. */
+class Scratch {
+  times = new Float64Array(64);
+  values = new Float64Array(64);
+
+  /** Takes the numbers of rows `begin` to `end`; returns how many there are. */
+  take({ times, values, kinds }: SampleColumns, begin: number, end: number): number {
+    if (end - begin > this.times.length) {
+      this.times = new Float64Array(2 * (end - begin));
+      this.values = new Float64Array(2 * (end - begin));
+    }
+    let count = 0;
+    for (let row = begin; row < end; row++) {
+      if (kinds?.[row] === valueKind.text) continue;
+      this.times[count] = times[row];
+      this.values[count++] = values[row];
+    }
+    return count;
+  }
+}
+
+function hasText(kinds: Uint8Array, begin: number, end: number): boolean {
+  const at = kinds.indexOf(valueKind.text, begin);
+  return at >= 0 && at < end;
+}
+
+function increaseOf(values: Float64Array, begin: number, end: number): number {
+  let increase = 0;
+  for (let at = begin + 1; at < end; at++) {
+    const value = values[at];
+    const before = values[at - 1];
+    increase += value >= before ? value - before : value;
+  }
+  return increase;
+}
+
+function linearArea(times: Float64Array, values: Float64Array, begin: number, end: number): number {
+  let twice = 0;
+  for (let at = begin + 1; at < end; at++) twice += (values[at] + values[at - 1]) * (times[at] - times[at - 1]);
+  return twice / 2;
+}
+
+function stepArea(times: Float64Array, values: Float64Array, begin: number, end: number): number {
+  let area = 0;
+  for (let at = begin + 1; at < end; at++) area += values[at - 1] * (times[at] - times[at - 1]);
+  return area;
+}
+
+function deviationsFrom(mean: number, values: Float64Array, begin: number, end: number): number {
+  let sum = 0;
+  let squares = 0;
+  for (let at = begin; at < end; at++) {
+    const deviation = values[at] - mean;
+    sum += deviation;
+    squares += deviation * deviation;
+  }
+  return Math.max(0, squares - (sum * sum) / (end - begin));
+}
+
+/** The first row from `begin` to `end` that is not before `time`; looked for near `begin` first. */
+function firstAtOrAfter(times: Float64Array, begin: number, end: number, time: number): number {
+  let low = begin;
+  let step = 1;
+  while (low + step < end && times[low + step] < time) {
+    low += step;
+    step *= 2;
+  }
+  let high = Math.min(end, low + step);
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (times[middle] < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
