@@ -21,10 +21,12 @@ import { spanText } from '../contract/profile.ts';
 import type { DeviceRecord } from '../domain/device.ts';
 import { compileGlob, isGlob } from '../domain/glob.ts';
 import type { Registration } from '../domain/registration.ts';
+import type { Series } from '../domain/series.ts';
+import { deletionsOf, wholeTime } from './delete-readings.ts';
 import { formatTime } from './moment.ts';
 import { compareText } from './page.ts';
 import { readPage, writePage } from './page-token.ts';
-import { limit, listMax, noParameters, page, pattern } from './parameters.ts';
+import { flag, limit, listMax, noParameters, page, pattern } from './parameters.ts';
 import type { ApiPorts } from './ports.ts';
 import { notFound, RequestRefused } from './problem.ts';
 import { jsonBody, type Route, route } from './route.ts';
@@ -189,19 +191,25 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
     tag: 'devices',
     summary: 'Forget a device',
     description:
-      'Its registration, its tokens and what it told about itself are gone, and it is disconnected; commands that it has not answered are cancelled. Its readings stay. Where devices come by themselves, its next message makes it anew.',
+      'Its registration, its tokens and what it told about itself are gone, and it is disconnected; commands that it has not answered are cancelled. Its readings stay, unless `readings=true`: then they go for good in the same commit, with the refused messages that it sent or that name it. Where devices come by themselves, its next message makes it anew.',
     params: deviceParams,
-    query: noParameters,
+    query: z.object({ readings: flag.describe('Whether its readings go, too') }),
     body: null,
     success: { status: 204, description: 'The device is forgotten', schema: z.void() },
     refusals: ['not_found', 'conflict', 'storage_unavailable'],
-    async handler({ params }) {
-      const { device } = deviceOf(ports, params.id);
+    async handler({ params, query }) {
+      const device = query.readings ? deviceEverHeardOf(params.id) : deviceOf(ports, params.id).device;
       // Should the second half fail, the device is still registered and the same request finishes it.
       const tokens = [{ kind: 'revoke', device, id: null }] as const;
       // Nor must the next of this id be told to do what was asked of this one.
       const commands = ports.commands.cancelled(device);
-      await ports.identity.commit({ forgottenDevices: [device], tokens, commands });
+      const forgotten = { forgottenDevices: [device], tokens, commands };
+      if (query.readings) {
+        const deletions = deletionsOf(seriesOf(device), wholeTime);
+        await ports.erasure.erase({ ...forgotten, deletions, erasedDevices: [device] });
+      } else {
+        await ports.identity.commit(forgotten);
+      }
       await ports.decisions.deleteRegistration(device);
     },
   });
@@ -254,6 +262,20 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
   });
 
   return [list, create, one, update, remove, approve, block, approveMany, latest];
+
+  /** A device that was forgotten still has readings to delete. Throws 404 for one without either. */
+  function deviceEverHeardOf(id: string): string {
+    return seriesOf(id).length > 0 ? id : deviceOf(ports, id).device;
+  }
+
+  function seriesOf(device: string): readonly Series[] {
+    const series: Series[] = [];
+    for (let id = 1; id <= ports.names.size; id++) {
+      const one = ports.names.series(id);
+      if (one.device === device) series.push(one);
+    }
+    return series;
+  }
 
   async function register(drafts: readonly DeviceDraft[], now: number): Promise<DeviceCreated[]> {
     const registered = await ports.decisions.createRegistrations(drafts.map(({ token: _token, ...draft }) => draft));

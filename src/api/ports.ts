@@ -11,8 +11,11 @@ import type { ProfileBody, ProfileDraft, ProfilePatch } from '../contract/profil
 import type { ProvisioningKeyPatch } from '../contract/provisioning.ts';
 import type { RuleDraft, RulePatch } from '../contract/rule.ts';
 import type { StreamReading } from '../contract/reading.ts';
+import type { StorageState } from '../contract/storage.ts';
 import type { WebhookDraft, WebhookPatch } from '../contract/webhook.ts';
 import type { Command, Json } from '../domain/command.ts';
+import type { Deleted } from '../domain/commit.ts';
+import type { Deletion } from '../domain/deletion.ts';
 import type { DeviceMessage } from '../decode/decoded.ts';
 import type { InfluxBatch, InfluxPrecision } from '../decode/influx.ts';
 import type { DeviceRecord } from '../domain/device.ts';
@@ -25,6 +28,7 @@ import type { MetricProfile, Profile } from '../domain/profile.ts';
 import type { QuarantineRecord } from '../domain/quarantine.ts';
 import type { Value } from '../domain/reading.ts';
 import type { ProvisioningKey, Registration } from '../domain/registration.ts';
+import type { RetentionPolicy, RetentionRule } from '../domain/retention.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Series } from '../domain/series.ts';
 import type { Webhook } from '../domain/webhook.ts';
@@ -57,6 +61,10 @@ export interface ApiPorts {
   readonly provisioning: Provisioning;
   readonly units: Units;
   readonly commands: Commands;
+  readonly retention: Retention;
+  readonly erasure: Erasure;
+  /** What the store holds and how it grows. Rejects when the store does not answer. */
+  storage(): Promise<StorageState>;
   readonly quarantine: Quarantine;
   /** What a mapping makes of a message; times null where it is the time of receipt. Throws `RejectedError`. */
   tryMapping(mapping: Mapping, topic: string, payload: Uint8Array): readonly MappedReading[];
@@ -174,6 +182,36 @@ export interface PostOutcome {
   readonly replaced: number;
   readonly identical: number;
   readonly refused: readonly Fault[];
+}
+
+/** How long series are kept. */
+export interface Retention {
+  /** In order: the first that matches holds. */
+  rules(): readonly RetentionRule[];
+  /** Of series that no rule matches. */
+  readonly defaults: RetentionPolicy;
+  /** Replaces the rules; resolves once they are durable. Rejects with every fault, or with `conflict`. */
+  put(rules: readonly RetentionRule[]): Promise<unknown>;
+  /** What holds for a series, and by which rule; null: by the default. */
+  of(device: string, metric: string): { readonly policy: RetentionPolicy; readonly rule: RetentionRule | null };
+}
+
+/** Deletes readings for good. */
+export interface Erasure {
+  /** About how many readings there are in these ranges, at most 1,000 of them. */
+  estimate(ranges: readonly Deletion[]): Promise<{ readonly readings: number }>;
+  /**
+   * Resolves once they are gone, in one commit with the rest, and every book knows. `deleted` is null where the store had
+   * to be opened anew to tell that it is done. Rejects as a commit fails.
+   */
+  erase(changes: {
+    readonly deletions: readonly Deletion[];
+    /** Refused messages of these devices go, too. */
+    readonly erasedDevices?: readonly string[];
+    readonly forgottenDevices?: readonly string[];
+    readonly tokens?: readonly TokenChange[];
+    readonly commands?: readonly Command[];
+  }): Promise<{ readonly seq: number; readonly deleted: Deleted | null }>;
 }
 
 /** Every series that was ever numbered, 1 to `size`; a number keeps its name. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { alertRoutes } from './alerts.ts';
 import { commandRoutes } from './commands.ts';
+import { deleteReadingsRoutes } from './delete-readings.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { deviceTokenRoutes } from './device-tokens.ts';
 import { deviceRoutes } from './devices.ts';
@@ -18,8 +19,10 @@ import { profileRoutes } from './profiles.ts';
 import { provisioningRoutes } from './provisioning.ts';
 import { quarantineRoutes } from './quarantine.ts';
 import { readingRoutes } from './readings.ts';
+import { retentionRoutes } from './retention.ts';
 import { type Route, route } from './route.ts';
 import { ruleRoutes } from './rules.ts';
+import { storageRoutes } from './storage.ts';
 import { streamRoutes } from './stream.ts';
 import { webhookRoutes } from './webhooks.ts';
 
@@ -36,14 +39,17 @@ export function routeTable(ports: ApiPorts): readonly Route[] {
     ...readingRoutes(ports),
     ...manyReadingsRoutes(ports),
     ...ingestRoutes(ports),
+    ...deleteReadingsRoutes(ports),
     ...influxRoutes(ports),
     ...streamRoutes(ports),
+    ...retentionRoutes(ports),
     ...ruleRoutes(ports),
     ...alertRoutes(ports),
     ...webhookRoutes(ports),
     ...deliveryRoutes(ports),
     ...quarantineRoutes(ports),
     ...keyRoutes(ports),
+    ...storageRoutes(ports),
     ...operationRoutes(ports),
   ];
   routes.push(openApiRoute(() => openApiDocument(routes, ports)));

@@ -33,14 +33,10 @@ export const RetentionRuleDraft = z
       .meta({ description: 'For people; no two rules have the same', example: 'vibration' }),
     device: z.string().default('*').meta({ description: 'Glob on the device id', example: 'pump-*' }),
     metric: z.string().default('*').meta({ description: 'Glob on the metric', example: 'vibration*' }),
-    tag: z
-      .string()
-      .nullable()
-      .default(null)
-      .meta({
-        description: '`key:value`, both globs, of the registration; null: whatever its tags',
-        example: 'site:*',
-      }),
+    tag: z.string().nullable().default(null).meta({
+      description: '`key:value`, both globs, of the registration; null: whatever its tags',
+      example: 'site:*',
+    }),
     raw: Keep.meta({ description: 'How long readings are kept as they came, at least 6h' }),
     minute: Keep.default(null).meta({ description: 'How long what remains of them by the minute; `0s`: not at all' }),
     hour: Keep.default(null).meta({ description: 'The same by the hour' }),

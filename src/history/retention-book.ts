@@ -104,6 +104,11 @@ export class RetentionBook {
     return { policies: this.#policies, ofSeries: this.#ofSeries.slice(0, this.#resolved + 1) };
   }
 
+  /** Of series that no rule matches. */
+  get defaults(): RetentionPolicy {
+    return this.#parts.defaults;
+  }
+
   policyOf(device: string, metric: string): EffectivePolicy {
     const tags = this.#parts.tagsOf(device) ?? noTags;
     const rule = this.#rules.find((one) => one.metric(metric) && one.device(device) && (one.tag?.(tags) ?? true))?.rule;

@@ -18,6 +18,7 @@ import type { Memory } from './memory.ts';
 import type { MqttSide } from './mqtt-side.ts';
 import type { Outlets } from './outlets.ts';
 import { readCertificate } from './pem.ts';
+import { diskOf, StorageWatch } from './storage-watch.ts';
 import type { Stream } from './stream.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -44,10 +45,20 @@ export interface HttpSideParts {
 
 /** Where people and programs ask, watch and decide. */
 export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideParts): Promise<HttpServer> {
-  const { config, clock, random, log, version } = surroundings;
+  const { config, clock, random, log, version, stops } = surroundings;
   const { catalog, memory, stream, identity, outlets, mqtt } = parts;
-  const { tokens, latest, devices, engine, cursorAt } = memory;
+  const { tokens, latest, devices, engine, retention, cursorAt } = memory;
   const { influxTags } = payloadOptions(config);
+  const storage = new StorageWatch({
+    clock,
+    log,
+    stats: () => engine.reader.stats(),
+    disk: () => diskOf(config.data.dir),
+    maxBytes: config.storage.maxBytes === 0 ? null : config.storage.maxBytes,
+    longestRaw: () => retention.longestRaw,
+  });
+  storage.start();
+  stops.push('storage watch', () => storage.stop());
   const api = createApi({
     version,
     basePath: config.http.basePath,
@@ -81,6 +92,17 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
     units: identity.units,
     tryMapping: parts.tryMapping,
     commands: parts.commands,
+    retention: {
+      rules: () => catalog.snapshot().retention,
+      defaults: retention.defaults,
+      put: (rules) => catalog.putRetention(rules),
+      of: (device, metric) => retention.policyOf(device, metric),
+    },
+    erasure: {
+      estimate: (ranges) => engine.reader.estimate(ranges),
+      erase: (changes) => stream.erase(changes),
+    },
+    storage: () => storage.state(),
     quarantine: {
       retry: (record) => parts.intake.retry(record),
       remove: (ids) => stream.commit({ changes: { quarantineRemoved: ids } }),

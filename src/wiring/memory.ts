@@ -4,6 +4,7 @@ import { randomId } from '../base/random.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { formatCursor } from '../domain/cursor.ts';
 import type { Engine, Recovered } from '../history/engine.ts';
+import { RetentionBook } from '../history/retention-book.ts';
 import { RedeliveryBook } from '../ingest/redelivery.ts';
 import { DeviceDirectory } from '../latest/device-directory.ts';
 import { LatestValues } from '../latest/latest-values.ts';
@@ -21,6 +22,7 @@ export interface Memory {
   readonly redelivery: RedeliveryBook;
   readonly alerts: AlertBook;
   readonly tokens: DeviceTokenBook;
+  readonly retention: RetentionBook;
   readonly cursorAt: (seq: number) => string;
 }
 
@@ -55,6 +57,12 @@ export async function recoverMemory(
   alerts.load(catalog.snapshot().rules, recovered.alertStates);
   const tokens = new DeviceTokenBook();
   tokens.load(recovered.tokens);
+  const retention = new RetentionBook({
+    defaults: { raw: storage.keepRaw, minute: storage.keepMinutes, hour: storage.keepHours },
+    series: registry,
+    tagsOf: (id) => catalog.snapshot().registrations.get(id)?.tags,
+  });
+  retention.setRules(catalog.snapshot().retention);
   return {
     engine,
     recovered,
@@ -64,6 +72,7 @@ export async function recoverMemory(
     redelivery,
     alerts,
     tokens,
+    retention,
     cursorAt: (seq) => formatCursor(recovered.epoch, seq),
   };
 }

@@ -22,12 +22,14 @@ import { HttpServer } from '../../src/api/server.ts';
 import type { Alert, Transition } from '../../src/domain/alert.ts';
 import type { Command } from '../../src/domain/command.ts';
 import type { Attempt, DeliveryRecord } from '../../src/domain/delivery.ts';
+import type { Deletion } from '../../src/domain/deletion.ts';
 import type { DeviceRecord } from '../../src/domain/device.ts';
 import { formatCursor, parseCursor } from '../../src/domain/cursor.ts';
 import { compileGlob } from '../../src/domain/glob.ts';
 import type { KeyRecord } from '../../src/domain/key.ts';
 import type { QuarantineRecord } from '../../src/domain/quarantine.ts';
 import type { Reading, Value } from '../../src/domain/reading.ts';
+import type { RetentionRule } from '../../src/domain/retention.ts';
 import type { Rule } from '../../src/domain/rule.ts';
 import type { Series } from '../../src/domain/series.ts';
 import type { Webhook } from '../../src/domain/webhook.ts';
@@ -67,6 +69,7 @@ export class Strangers {
   readonly polls: StreamQuery[] = [];
   /** Commits as the stream tells them. */
   readonly commits: Reading[][] = [];
+  readonly retention: RetentionRule[] = [];
   ready = true;
   verdict: Verdict = { allowed: true, caller: { kind: 'open' } };
   /** Records of keys; real ones, made and judged by access. */
@@ -165,6 +168,20 @@ export class Strangers {
         cancel: async (id) => checked(() => this.commandBook.cancel(id)),
         cancelled: (device) => checked(() => this.commandBook.cancelled(device)),
       },
+      retention: {
+        rules: () => this.retention,
+        defaults: { raw: null, minute: null, hour: null },
+        put: async (rules) => checked(() => void this.retention.splice(0, Number.POSITIVE_INFINITY, ...rules)),
+        of: () => ({ policy: { raw: null, minute: null, hour: null }, rule: null }),
+      },
+      erasure: {
+        estimate: async (ranges) =>
+          checked(() => ({
+            readings: ranges.flatMap(({ series, from, to }) => this.#samples(series, from, to)).length,
+          })),
+        erase: async (changes) => checked(() => this.#erase(changes.deletions)),
+      },
+      storage: () => Promise.reject(new Error('there is no store here')),
       quarantine: {
         retry: async (record) => checked(() => this.#retry(record)),
         remove: async (ids) => checked(() => this.#removeQuarantined(ids)),
@@ -277,6 +294,18 @@ export class Strangers {
   #samples(id: number, from: number, to: number): Sample[] {
     const series = [...this.series.values()].find((series) => series.id === id);
     return series?.samples.filter(({ time }) => time >= from && time < to) ?? [];
+  }
+
+  /** A commit of its own. */
+  #erase(deletions: readonly Deletion[]) {
+    const before = [...this.series.values()].reduce((sum, { samples }) => sum + samples.length, 0);
+    for (const series of this.series.values()) {
+      const ranges = deletions.filter((deletion) => deletion.series === series.id);
+      series.samples = series.samples.filter(({ time }) => !ranges.some(({ from, to }) => time >= from && time < to));
+    }
+    const after = [...this.series.values()].reduce((sum, { samples }) => sum + samples.length, 0);
+    this.commits.push([]);
+    return { seq: this.seq, deleted: { readings: before - after, newest: [] } };
   }
 
   #post(bytes: Uint8Array, format: string, partial: boolean) {

@@ -1,0 +1,147 @@
+import { statfs } from 'node:fs/promises';
+import type { Clock, Timer } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { StorageState } from '../contract/storage.ts';
+import type { EngineStats } from '../history/reader.ts';
+
+/** How often the size is noted, ms. */
+const sampleEveryMs = 5 * 60_000;
+/** Growth is told over at most this long … */
+const spanMaxMs = 86_400_000;
+/** … and from this long on. */
+const spanMinMs = 600_000;
+const dayMs = 86_400_000;
+/** Further ahead nothing is foretold. */
+const forecastMaxMs = 3_650 * dayMs;
+
+export interface StorageWatchParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  stats(): Promise<EngineStats>;
+  /** Bytes of the file system in which the store lies, and those still free; null where it does not say. */
+  disk(): Promise<StorageState['disk']>;
+  /** `storage.maxBytes`; null: no bound but the disk. */
+  readonly maxBytes: number | null;
+  /** The longest that readings of any series are kept, ms; null: some for ever. */
+  longestRaw(): number | null;
+}
+
+interface Sample {
+  /** Monotonic ms. */
+  readonly at: number;
+  readonly bytes: number;
+}
+
+/** Notes how large the store is, now and then, and tells what becomes of it as things go. */
+export class StorageWatch {
+  readonly #parts: StorageWatchParts;
+  #samples: Sample[] = [];
+  #timer: Timer | undefined;
+  #stopped = false;
+
+  constructor(parts: StorageWatchParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    if (this.#stopped) return;
+    this.#parts
+      .stats()
+      .then((stats) => this.#note(stats))
+      .catch((error: unknown) => {
+        // While the store is closed there is nothing to note.
+        this.#parts.log.debug({ error: messageOf(error) }, 'the size of the store is not known');
+      });
+    this.#timer = this.#parts.clock.after(sampleEveryMs, () => this.start());
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  /** Rejects when the store does not answer. */
+  async state(): Promise<StorageState> {
+    const [stats, disk] = await Promise.all([this.#parts.stats(), this.#parts.disk()]);
+    const growth = this.#growth(stats);
+    const { maxBytes } = this.#parts;
+    return { ...describe(stats), maxBytes, disk, growth, forecast: this.#forecast(stats, disk, growth) };
+  }
+
+  #note({ usedBytes }: EngineStats): void {
+    const at = this.#parts.clock.monotonic();
+    this.#samples.push({ at, bytes: usedBytes });
+    this.#samples = this.#samples.filter((sample) => sample.at >= at - spanMaxMs);
+  }
+
+  #growth({ usedBytes }: EngineStats): StorageState['growth'] {
+    const [first] = this.#samples;
+    if (!first) return null;
+    const overMs = this.#parts.clock.monotonic() - first.at;
+    if (overMs < spanMinMs) return null;
+    return { bytesPerDay: Math.round(((usedBytes - first.bytes) / overMs) * dayMs), overMs: Math.round(overMs) };
+  }
+
+  #forecast(
+    { usedBytes, fileBytes, oldestTime }: EngineStats,
+    disk: StorageState['disk'],
+    growth: StorageState['growth'],
+  ): StorageState['forecast'] {
+    if (!growth) return null;
+    const budgetRoom = this.#parts.maxBytes === null ? null : Math.max(0, this.#parts.maxBytes - usedBytes);
+    // Free pages of the file are used before it grows.
+    const diskRoom = disk && disk.freeBytes + Math.max(0, fileBytes - usedBytes);
+    const rooms = [budgetRoom, diskRoom].filter((room) => room !== null);
+    if (rooms.length === 0) return null;
+    const room = Math.min(...rooms);
+    const limit = room === budgetRoom ? 'budget' : 'disk';
+    const now = this.#parts.clock.now();
+    const longest = this.#parts.longestRaw();
+    const balanced = longest === null ? null : Math.max(now, (oldestTime ?? now) + longest);
+    const full = growth.bytesPerDay > 0 ? now + (room / growth.bytesPerDay) * dayMs : Number.POSITIVE_INFINITY;
+    const isBalancedBefore = balanced !== null && balanced <= full;
+    const fullAt = full - now > forecastMaxMs || isBalancedBefore ? null : rfc3339(full);
+    return { limit, fullAt, balancedAt: balanced === null ? null : rfc3339(balanced) };
+  }
+}
+
+/** What `statfs` says of the folder. */
+export async function diskOf(folder: string): Promise<StorageState['disk']> {
+  const { bsize, blocks, bavail } = await statfs(folder);
+  return blocks > 0 ? { bytes: bsize * blocks, freeBytes: bsize * bavail } : null;
+}
+
+function describe(stats: EngineStats): Omit<StorageState, 'maxBytes' | 'disk' | 'growth' | 'forecast'> {
+  const { fileBytes, usedBytes, logBytes, walBytes, chunkReadings, headReadings } = stats;
+  const { sealedBytes, mergedBytes, chunks, rollups, damagedChunks, purgedReadings, oldestTime } = stats;
+  const keptBytes = Math.max(0, usedBytes - logBytes);
+  return {
+    file: {
+      bytes: fileBytes,
+      usedBytes,
+      freeBytes: Math.max(0, fileBytes - usedBytes),
+      logBytes,
+      writeAheadBytes: walBytes,
+    },
+    readings: {
+      stored: chunkReadings + headReadings,
+      inHeads: headReadings,
+      purged: purgedReadings,
+      oldest: oldestTime === null ? null : rfc3339(oldestTime),
+      bytesEach: chunkReadings === 0 ? null : hundredths(keptBytes / chunkReadings),
+    },
+    chunks,
+    rollups,
+    writeAmplification: sealedBytes === 0 ? null : hundredths((sealedBytes + mergedBytes) / sealedBytes),
+    damagedChunks,
+  };
+}
+
+function hundredths(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+function rfc3339(time: number): string {
+  return new Date(time).toISOString();
+}
