@@ -1,6 +1,7 @@
 import type { ReadingColumns } from '../../domain/reading.ts';
 import { disposition, valueKind } from '../../domain/reading.ts';
 import type { ChunkLookup } from './chunk-lookup.ts';
+import type { ErasedRanges } from './erased-ranges.ts';
 import type { SeriesState } from './series-state.ts';
 
 /** What a commit's readings are, before any of them is written. */
@@ -25,6 +26,7 @@ export class Classifier {
   readonly #series: readonly (SeriesState | undefined)[];
   readonly #chunks: ChunkLookup;
   #stamp = 0;
+  #erased: ErasedRanges | null = null;
   /** For each row: the row before it of the same series, or -1. */
   #previous = new Int32Array(1024);
 
@@ -33,9 +35,13 @@ export class Classifier {
     this.#chunks = chunks;
   }
 
-  /** Throws `RefusedCommitError` for a row of an unknown series or one that cannot be kept. */
-  classify(readings: ReadingColumns): Classified {
+  /**
+   * `erased`: what the same commit deletes first, as if it were not kept. Throws `RefusedCommitError` for a row of an
+   * unknown series or one that cannot be kept.
+   */
+  classify(readings: ReadingColumns, erased: ErasedRanges | null = null): Classified {
     const { count, series, times } = readings;
+    this.#erased = erased;
     this.#stamp++;
     if (this.#previous.length < count) this.#previous = new Int32Array(count * 2);
     let dispositions: Uint8Array<ArrayBuffer> | null = null;
@@ -81,6 +87,7 @@ export class Classifier {
         ? disposition.identical
         : disposition.replaced;
     }
+    if (this.#erased?.has(state.id, time)) return disposition.stored;
     if (time === state.time) {
       // The newest reading sent again, the usual duplicate, needs no search.
       const texts = [state.text];

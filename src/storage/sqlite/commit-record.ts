@@ -53,7 +53,7 @@ export function encodeCommitRecord(
   rows: Uint32Array | null,
   settled: SettledColumns,
 ): Uint8Array<ArrayBuffer> {
-  const picked = rows ? pick(readings, rows) : readings;
+  const picked = rows ? pickRows(readings, rows) : readings;
   const shape = shapeOf(picked);
   const texts = shape.mixed ? usedTexts(picked) : { values: picked.values, texts: [] };
   const tail = encodeTail(shape.mixed ? texts.texts : null, settled);
@@ -200,7 +200,8 @@ function addInto(target: Float64Array | Uint32Array, source: Column, base: numbe
   for (let row = 0; row < target.length; row++) target[row] = source[row] + base;
 }
 
-function pick(readings: ReadingColumns, rows: Uint32Array): ReadingColumns {
+/** The rows listed, in arrays of their own; `texts` stays as it is. */
+export function pickRows(readings: ReadingColumns, rows: Uint32Array): ReadingColumns {
   const count = rows.length;
   const picked = {
     count,

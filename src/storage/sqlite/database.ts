@@ -55,11 +55,26 @@ export class Database {
     return this.#checkpoint('RESTART');
   }
 
+  /** As `checkpointAndWait`, and cuts the log to nothing. False when somebody still reads an older state. */
+  emptyLog(): boolean {
+    return this.#checkpoint('TRUNCATE').frames === 0;
+  }
+
+  /** What `work` frees is overwritten with zeros, also where that means writing pages that would be left alone. */
+  overwriting<T>(work: () => T): T {
+    this.#inner.exec('PRAGMA secure_delete = ON');
+    try {
+      return work();
+    } finally {
+      this.#inner.exec('PRAGMA secure_delete = FAST');
+    }
+  }
+
   close(): void {
     if (this.#inner.isOpen) this.#inner.close();
   }
 
-  #checkpoint(mode: 'NOOP' | 'PASSIVE' | 'RESTART'): { frames: number; copied: number } {
+  #checkpoint(mode: 'NOOP' | 'PASSIVE' | 'RESTART' | 'TRUNCATE'): { frames: number; copied: number } {
     const row = this.#statements.get(`PRAGMA wal_checkpoint(${mode})`).get();
     return { frames: numberIn(row, 1), copied: numberIn(row, 2) };
   }
@@ -132,6 +147,10 @@ export function bytesIn(row: Row, index: number): Uint8Array<ArrayBuffer> {
   return value.byteOffset === 0 && value.buffer instanceof ArrayBuffer
     ? new Uint8Array(value.buffer, 0, value.byteLength)
     : Uint8Array.from(value);
+}
+
+export function bytesOrNullIn(row: Row, index: number): Uint8Array<ArrayBuffer> | null {
+  return row[index] === null ? null : bytesIn(row, index);
 }
 
 /** The file does not hold what this engine writes: damaged, or changed by somebody else. */

@@ -52,6 +52,18 @@ export class Head {
     return place < this.count && this.times[place] === time ? place : -1;
   }
 
+  /** Takes the readings in `[from, to)` out. */
+  remove(from: number, to: number): void {
+    const begin = this.firstAtOrAfter(from);
+    const end = this.firstAtOrAfter(to);
+    if (begin >= end) return;
+    this.times.copyWithin(begin, end, this.count);
+    this.values.copyWithin(begin, end, this.count);
+    this.kinds?.copyWithin(begin, end, this.count);
+    this.count -= end - begin;
+    if (this.count === 0) this.clear();
+  }
+
   clear(): void {
     this.count = 0;
     this.firstSeq = 0;

@@ -1,7 +1,7 @@
 import type { Statements } from './database.ts';
 
 /** Single facts about the whole store. */
-export type MetaName = 'epoch' | 'replay_from' | 'chunks' | 'chunk_readings' | 'sealed_bytes' | 'merged_bytes' | 'quarantine_removed';
+export type MetaName = 'epoch' | 'replay_from' | 'chunks' | 'chunk_readings' | 'sealed_bytes' | 'merged_bytes' | 'quarantine_removed' | 'pages_stale';
 
 export function writeMeta(statements: Statements, name: MetaName, value: number | string): void {
   statements.get('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)').run(name, value);

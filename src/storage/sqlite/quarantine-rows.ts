@@ -76,6 +76,26 @@ export class QuarantineRows {
     return { ...before, entries, bytes };
   }
 
+  /**
+   * Takes out what `device` sent, and what came on topics that name it, whoever sent that. The free pages are noted as
+   * stale, for bodies may have stood there before. The caller holds the transaction.
+   */
+  erase(device: string, before: QuarantineSize): QuarantineSize {
+    writeMeta(this.#statements, 'quarantine_removed', before.lastId);
+    writeMeta(this.#statements, 'pages_stale', 1);
+    let { entries, bytes } = before;
+    const rows = this.#statements
+      .get(
+        `DELETE FROM quarantine WHERE sender = ?1 OR instr('/' || topic || '/', '/' || ?1 || '/') > 0 RETURNING size`,
+      )
+      .all(device);
+    for (const row of rows) {
+      entries--;
+      bytes -= numberIn(row, 0);
+    }
+    return { ...before, entries, bytes };
+  }
+
   #bounded(size: QuarantineSize): QuarantineSize {
     let { entries: count, bytes } = size;
     while (bytes > this.#bytesMax && count > 1) {

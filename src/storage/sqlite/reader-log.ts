@@ -1,8 +1,9 @@
 import type { Transition } from '../../domain/alert.ts';
 import type { CommittedBatch, LogPage } from '../../domain/commit.ts';
-import { decodeCommitRecord } from './commit-record.ts';
+import { decodeCommitRecord, pickRows } from './commit-record.ts';
 import { bytesIn, numberIn, textIn } from './database.ts';
 import type { Statements } from './database.ts';
+import { ErasureFilter, readErasures } from './erasure.ts';
 
 /** Commits on one page at most: those without readings cost something as well. */
 const commitsMax = 4_096;
@@ -13,12 +14,16 @@ export function readLog(
   query: { readonly after: number; readonly readingsMax: number },
 ): LogPage {
   const batches: CommittedBatch[] = [];
+  const erased = new ErasureFilter(readErasures(statements));
   let readings = 0;
   const rows = statements.get('SELECT seq, at, bytes FROM commit_log WHERE seq > ? ORDER BY seq').each(query.after);
   for (const row of rows) {
+    const seq = numberIn(row, 0);
     const record = decodeCommitRecord(bytesIn(row, 2));
-    batches.push({ seq: numberIn(row, 0), at: numberIn(row, 1), readings: record.readings, transitions: [] });
-    readings += record.readings.count;
+    const kept = erased.rowsKept(seq, record.readings);
+    const told = kept ? pickRows(record.readings, kept) : record.readings;
+    batches.push({ seq, at: numberIn(row, 1), readings: told, transitions: [] });
+    readings += told.count;
     if (readings >= query.readingsMax || batches.length >= commitsMax) break;
   }
   const last = batches.at(-1)?.seq ?? query.after;

@@ -7,6 +7,7 @@ import type { Recovered } from '../../history/engine.ts';
 import { decodeCommitRecord, decodeSettled } from './commit-record.ts';
 import type { Database, Row } from './database.ts';
 import { bytesIn, CorruptStoreError, numberIn, numberOrNullIn, Statements, textIn, textOrNullIn } from './database.ts';
+import { ErasureFilter, readErasures } from './erasure.ts';
 import { readMeta, writeMeta } from './meta.ts';
 import { readOpenCommands } from './command-rows.ts';
 import { QuarantineRows } from './quarantine-rows.ts';
@@ -35,7 +36,12 @@ export function recover(
   readSeries(statements, state);
   readTotals(statements, state);
   state.quarantine = new QuarantineRows(database, options.quarantineBytesMax).measure();
-  replay(statements, state, options.now);
+  const erasures = readErasures(statements);
+  for (const { series, chunkTo } of erasures) {
+    const known = state.series[series];
+    if (known && chunkTo > 0) known.isErasing = true;
+  }
+  replay(statements, state, { now: options.now, erased: new ErasureFilter(erasures) });
   const alertStates = statements
     .get('SELECT state FROM alert_state')
     .all()
@@ -119,7 +125,11 @@ function readTotals(statements: Statements, state: WriterState): void {
   state.mergedBytes = Number(readMeta(statements, 'merged_bytes') ?? 0);
 }
 
-function replay(statements: Statements, state: WriterState, now: number): void {
+function replay(
+  statements: Statements,
+  state: WriterState,
+  { now, erased }: { readonly now: number; readonly erased: ErasureFilter },
+): void {
   const rows = statements
     .get('SELECT seq, at, bytes FROM commit_log WHERE seq >= ? ORDER BY seq')
     .each(state.replayFrom);
@@ -130,14 +140,14 @@ function replay(statements: Statements, state: WriterState, now: number): void {
     state.meter.add(seq, bytes.length);
     const { readings } = decodeCommitRecord(bytes);
     // A head is as old as its first commit, so that a gateway that restarts often seals as well.
-    replayReadings(readings, state, { seq, at, openedAt: now - Math.max(state.lastCommitAt - at, 0) });
+    replayReadings(readings, state, { seq, at, openedAt: now - Math.max(state.lastCommitAt - at, 0), erased });
   }
 }
 
 function replayReadings(
   readings: ReadingColumns,
   state: WriterState,
-  commit: { readonly seq: number; readonly at: number; readonly openedAt: number },
+  commit: { readonly seq: number; readonly at: number; readonly openedAt: number; readonly erased: ErasureFilter },
 ): void {
   const { count, series: numbers, times, values, kinds, texts } = readings;
   for (let row = 0; row < count; row++) {
@@ -145,7 +155,7 @@ function replayReadings(
     if (!series)
       throw new CorruptStoreError(`commit ${commit.seq} holds a reading of the unknown series ${numbers[row]}`);
     if (commit.at > series.device.lastSeen) series.device.lastSeen = commit.at;
-    if (commit.seq <= series.sealedSeq) continue;
+    if (commit.seq <= series.sealedSeq || commit.erased.hides(commit.seq, series.id, times[row])) continue;
     const kind = kinds[row];
     const value = values[row];
     series.apply(times[row], value, kind, kind === valueKind.text ? texts[value] : '', commit.seq, commit.openedAt);

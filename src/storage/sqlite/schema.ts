@@ -222,6 +222,8 @@ const migrations: readonly string[] = [
     chunk_to INTEGER NOT NULL
   ) STRICT;
   CREATE INDEX erasure_chunks ON erasure (series) WHERE chunk_to > 0;
+  -- Zeros, by which free pages are overwritten after a deletion; empty otherwise.
+  CREATE TABLE blank (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
 
   -- The chunks that hold what was not deleted. Whoever answers, looks up, sums up or merges reads these; only who writes
   -- and removes chunks touches the table itself.
@@ -257,6 +259,8 @@ export function openForWriting(path: string, options: { busyTimeoutMs: number; p
     database.exec('PRAGMA wal_autocheckpoint = 0');
     database.exec('PRAGMA journal_size_limit = 16777216');
     database.exec('PRAGMA cache_size = -8000');
+    // Deleted content is overwritten where that costs no writing; a deletion on request overwrites all (erasure-work.ts).
+    database.exec('PRAGMA secure_delete = FAST');
     if (options.pagesMax !== null) database.exec(`PRAGMA max_page_count = ${Math.floor(options.pagesMax)}`);
     const version = database.number('PRAGMA user_version');
     if (version > 0 && version < migrations.length) copyBefore(database, path, version);

@@ -23,6 +23,8 @@ export class SeriesState {
   sealedSeq = 0;
   /** Number of the next chunk. Numbers are not given twice. */
   chunks = 0;
+  /** Deleted chunks of it are still on disk, hidden by their numbers: until they are gone no other chunk may take one. */
+  isErasing = false;
   /** Waits for the sealer. */
   isDue = false;
 
@@ -65,8 +67,8 @@ export class SeriesState {
 export interface DeviceState {
   record: DeviceRecord;
   lastSeen: number;
-  /** How many series it has; they outlive it when it is forgotten. */
-  series: number;
+  /** Its series; they outlive it when it is forgotten. */
+  series: SeriesState[];
   /** It has no row: only its series are left. Its next reading brings it back. */
   isForgotten: boolean;
 }

@@ -13,6 +13,10 @@ import { CommitRows } from './commit-rows.ts';
 import type { Database } from './database.ts';
 import { faultOf, Statements } from './database.ts';
 import { DeviceRows } from './device-rows.ts';
+import type { ErasedRanges } from './erased-ranges.ts';
+import type { Erasing } from './eraser.ts';
+import { Eraser } from './eraser.ts';
+import { ErasureWork } from './erasure-work.ts';
 import type { Stretch } from './head.ts';
 import { LogTrimmer } from './log-trimmer.ts';
 import type { QuarantineSize } from './quarantine-rows.ts';
@@ -56,6 +60,8 @@ export class Writer {
   readonly #sealer: Sealer;
   readonly #trimmer: LogTrimmer;
   readonly #retirer: CommandRetirer;
+  readonly #eraser: Eraser;
+  readonly #erasing: ErasureWork;
   #now = 0;
 
   constructor(database: Database, state: WriterState, options: WriterOptions) {
@@ -79,6 +85,8 @@ export class Writer {
     this.#sealer.markLarge(options.sealCount);
     this.#retirer = new CommandRetirer(database, state, this.#transaction);
     this.#trimmer = new LogTrimmer(database, state, this.#transaction, options.resumeWindow);
+    this.#eraser = new Eraser(database, state, { store: chunks, rollups: { erase() {} } });
+    this.#erasing = new ErasureWork(database, state, { chunks, transaction: this.#transaction });
   }
 
   /** Commits, or throws `TransactionError` with nothing changed in memory. `now` is monotonic, ms. */
@@ -88,14 +96,17 @@ export class Writer {
     const before = this.state.mark();
     let written: Written;
     try {
-      const classified = this.#classify(commit, devices);
-      written = this.#write(commit, classified, devices);
+      const { classified, erased } = this.#classify(commit, devices);
+      written = this.#write(commit, { classified, erased, devices });
     } catch (error) {
       this.state.takeBack(before, devices);
       throw error;
     }
+    // Before the commit's own readings, which may be of the same times.
+    const deleted = written.erasing ? this.#eraser.apply(written.erasing) : null;
     this.#apply(commit, written, devices);
-    return { seq: commit.seq, readings: commit.readings, dispositions: written.dispositions, deleted: null };
+    if (isErasing(commit)) this.#erasing.wake();
+    return { seq: commit.seq, readings: commit.readings, dispositions: written.dispositions, deleted };
   }
 
   /**
@@ -105,10 +116,11 @@ export class Writer {
   work(): boolean {
     this.#relieve();
     this.#sealer.step();
-    // All three, each a step: none waits for another to come to an end.
+    // Each a step: none waits for another to come to an end.
     const isTrimming = this.#trimmer.step();
     const isRetiring = this.#retirer.step();
-    return isTrimming || isRetiring || this.#sealer.isDue;
+    const isErasing = this.#erasing.step();
+    return isTrimming || isRetiring || isErasing || this.#sealer.isDue;
   }
 
   /** Time has passed: heads that have become old are due. */
@@ -149,6 +161,8 @@ export class Writer {
    * of it is copied, so this is never longer than one page of output.
    */
   checkpoint(): void {
+    // What was deleted stands in the log until it is cut off.
+    if (this.#erasing.isLogStale && this.#database.emptyLog()) this.#erasing.isLogStale = false;
     const { frames } = this.#database.checkpoint();
     if (frames >= framesMax) this.#database.checkpointAndWait();
   }
@@ -164,7 +178,10 @@ export class Writer {
   }
 
   /** Series and devices that the commit brings take part in it; they are taken back when it fails. */
-  #classify(commit: Commit, devices: ReadonlyMap<string, DeviceRecord>): Classified {
+  #classify(
+    commit: Commit,
+    devices: ReadonlyMap<string, DeviceRecord>,
+  ): { readonly classified: Classified; readonly erased: ErasedRanges | null } {
     const { state } = this;
     try {
       if (commit.seq !== state.seq + 1) {
@@ -176,17 +193,19 @@ export class Writer {
           throw new RefusedCommitError(`new series ${id} does not continue the numbering`);
         state.addSeries(id, device, metric);
       }
-      return this.#classifier.classify(commit.readings);
+      const erased = this.#eraser.plan(commit);
+      return { classified: this.#classifier.classify(commit.readings, erased), erased };
     } catch (error) {
       const reason = faultOf(error) === 'other' ? 'refused' : 'io';
       throw new TransactionError(messageOf(error), 'rolled_back', reason, error);
     }
   }
 
-  #write(commit: Commit, classified: Classified, devices: ReadonlyMap<string, DeviceRecord>): Written {
+  #write(commit: Commit, { classified, erased, devices }: Understood): Written {
     const record = encodeCommitRecord(commit.readings, classified.rows, commit.settled);
     const logged = classified.rows?.length ?? commit.readings.count;
-    const quarantine = this.#transaction.run(() => {
+    const write = (): Pick<Written, 'quarantine' | 'erasing'> => {
+      const erasing = erased ? this.#eraser.write(erased, commit.seq) : null;
       this.#statements
         .get('INSERT INTO commit_log (seq, at, readings, bytes) VALUES (?, ?, ?, ?)')
         .run(commit.seq, commit.at, logged, record);
@@ -198,13 +217,19 @@ export class Writer {
       for (const device of commit.forgottenDevices) this.#devices.forget(device);
       for (const device of devices.values()) this.#devices.write(device);
       this.#rows.write(commit);
-      return this.#writeQuarantine(commit);
-    });
-    return { ...classified, logged, bytes: record.length, quarantine };
+      const quarantine = this.#writeQuarantine(commit);
+      erasing?.edit.finish();
+      return { quarantine, erasing };
+    };
+    const written = isErasing(commit)
+      ? this.#database.overwriting(() => this.#transaction.run(write))
+      : this.#transaction.run(write);
+    return { ...classified, ...written, logged, bytes: record.length };
   }
 
-  #writeQuarantine({ quarantine, quarantineRemoved }: Commit): QuarantineSize {
+  #writeQuarantine({ quarantine, quarantineRemoved, erasedDevices }: Commit): QuarantineSize {
     let size = this.state.quarantine;
+    for (const device of erasedDevices) size = this.#quarantine.erase(device, size);
     if (quarantineRemoved.length > 0) size = this.#quarantine.remove(quarantineRemoved, size);
     return quarantine.length > 0 ? this.#quarantine.write(quarantine, size) : size;
   }
@@ -235,7 +260,19 @@ export class Writer {
   }
 }
 
+function isErasing({ deletions, erasedDevices }: Commit): boolean {
+  return deletions.length > 0 || erasedDevices.length > 0;
+}
+
+/** A commit as it will be written. */
+interface Understood {
+  readonly classified: Classified;
+  readonly erased: ErasedRanges | null;
+  readonly devices: ReadonlyMap<string, DeviceRecord>;
+}
+
 interface Written extends Classified {
+  readonly erasing: Erasing | null;
   readonly logged: number;
   readonly bytes: number;
   readonly quarantine: QuarantineSize;
