@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
-import { bytesIn, numberIn, Statements } from './database.ts';
-import { unpackChunk } from './chunk-rows.ts';
+import { numberIn, Statements } from './database.ts';
+import { readChunk } from './chunk-rows.ts';
 import type { Stretch } from './head.ts';
 import { firstAtOrAfter } from './head.ts';
 
@@ -36,12 +36,12 @@ export class ChunkLookup {
   #covering(series: number, time: number): number[] {
     const late = this.#statements
       .get(
-        'SELECT id & 2147483647 FROM chunk WHERE series = ? AND late = 1 AND time_max >= ? AND time_min <= ? ORDER BY id DESC',
+        'SELECT id & 2147483647 FROM kept_chunk WHERE series = ? AND late = 1 AND time_max >= ? AND time_min <= ? ORDER BY id DESC',
       )
       .all(series, time, time);
     const inOrder = this.#statements
       .get(
-        'SELECT id & 2147483647, time_min FROM chunk WHERE series = ? AND late = 0 AND time_max >= ? ORDER BY time_max LIMIT 1',
+        'SELECT id & 2147483647, time_min FROM kept_chunk WHERE series = ? AND late = 0 AND time_max >= ? ORDER BY time_max LIMIT 1',
       )
       .get(series, time);
     const numbers = late.map((row) => numberIn(row, 0));
@@ -57,8 +57,7 @@ export class ChunkLookup {
     if (stretch) {
       this.#kept.delete(key);
     } else {
-      const row = this.#statements.get('SELECT codec, bytes FROM chunk WHERE id = (? << 31) | ?').get(series, number);
-      stretch = unpackChunk(numberIn(row, 0), bytesIn(row ?? [], 1));
+      stretch = readChunk(this.#statements, series, number);
       if (this.#kept.size >= chunksKeptMax) {
         for (const oldest of this.#kept.keys()) {
           this.#kept.delete(oldest);

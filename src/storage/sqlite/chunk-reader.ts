@@ -1,6 +1,6 @@
-import { unpackChunk } from './chunk-rows.ts';
+import { readChunk } from './chunk-rows.ts';
 import type { Database, Row } from './database.ts';
-import { bytesIn, numberIn, numberOrNullIn, Statements } from './database.ts';
+import { numberIn, numberOrNullIn, Statements } from './database.ts';
 import type { Stretch } from './head.ts';
 import type { Slice } from './writer.ts';
 
@@ -20,7 +20,8 @@ export interface ChunkSummary {
   } | null;
 }
 
-const columns = 'id & 2147483647, time_min, time_max, count, min, max, sum, first, last';
+// A chunk of booleans is summed up as 0 and 1; what these summaries are for wants true and false.
+const columns = 'id & 2147483647, time_min, time_max, count, iif(codec = 4, NULL, min), max, sum, first, last';
 
 /** The chunks of the snapshot that the reader holds. */
 export class ChunkReader {
@@ -42,7 +43,7 @@ export class ChunkReader {
   /** Chunks in order that touch `[from, to)`, ascending; they do not overlap. */
   *ascending(series: number, from: number, to: number): Generator<ChunkSummary, void, undefined> {
     const rows = this.#statements
-      .get(`SELECT ${columns} FROM chunk WHERE series = ? AND late = 0 AND time_max >= ? ORDER BY time_max`)
+      .get(`SELECT ${columns} FROM kept_chunk WHERE series = ? AND late = 0 AND time_max >= ? ORDER BY time_max`)
       .each(series, from);
     for (const row of rows) {
       const summary = summaryIn(row);
@@ -54,14 +55,16 @@ export class ChunkReader {
   /** The same, descending. */
   *descending(series: number, from: number, to: number): Generator<ChunkSummary, void, undefined> {
     const beyond = this.#statements
-      .get(`SELECT ${columns} FROM chunk WHERE series = ? AND late = 0 AND time_max >= ? ORDER BY time_max LIMIT 1`)
+      .get(
+        `SELECT ${columns} FROM kept_chunk WHERE series = ? AND late = 0 AND time_max >= ? ORDER BY time_max LIMIT 1`,
+      )
       .get(series, to);
     if (beyond) {
       const summary = summaryIn(beyond);
       if (summary.timeMin < to) yield summary;
     }
     const rows = this.#statements
-      .get(`SELECT ${columns} FROM chunk WHERE series = ? AND late = 0 AND time_max < ? ORDER BY time_max DESC`)
+      .get(`SELECT ${columns} FROM kept_chunk WHERE series = ? AND late = 0 AND time_max < ? ORDER BY time_max DESC`)
       .each(series, to);
     for (const row of rows) {
       const summary = summaryIn(row);
@@ -73,15 +76,16 @@ export class ChunkReader {
   /** Late chunks that touch `[from, to)`, in the order in which they were written. */
   late(series: number, from: number, to: number): ChunkSummary[] {
     return this.#statements
-      .get(`SELECT ${columns} FROM chunk WHERE series = ? AND late = 1 AND time_max >= ? AND time_min < ? ORDER BY id`)
+      .get(
+        `SELECT ${columns} FROM kept_chunk WHERE series = ? AND late = 1 AND time_max >= ? AND time_min < ? ORDER BY id`,
+      )
       .all(series, from, to)
       .map(summaryIn);
   }
 
   /** Unpacks a chunk. Throws `CorruptStoreError`. */
   read(series: number, number: number): Stretch {
-    const row = this.#statements.get('SELECT codec, bytes FROM chunk WHERE id = (? << 31) | ?').get(series, number);
-    return unpackChunk(numberIn(row, 0), bytesIn(row ?? [], 1));
+    return readChunk(this.#statements, series, number);
   }
 }
 

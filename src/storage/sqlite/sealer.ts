@@ -1,5 +1,6 @@
 import { chunkCountMax } from './chunk-codec-bytes.ts';
-import { packChunk } from './chunk-rows.ts';
+import type { ChunkPiece } from './chunk-packing.ts';
+import { packTogether } from './chunk-packing.ts';
 import type { ChunkEdit, ChunkStore } from './chunk-store.ts';
 import type { Database } from './database.ts';
 import { Statements } from './database.ts';
@@ -84,22 +85,40 @@ export class Sealer {
   step(chunksMin = chunksPerStep): void {
     if (this.#due.length === 0) return;
     // More at a time when much is waiting, so that sealing keeps up with any rate of commits.
-    const chunksMax = Math.max(chunksMin, this.#due.length >> 5);
-    const batch: SeriesState[] = [];
-    let chunks = 0;
-    while (batch.length < this.#due.length && (chunks === 0 || chunks < chunksMax)) {
-      const series = this.#due[batch.length];
-      batch.push(series);
-      chunks += this.#piecesOf(series.head.count);
-    }
+    const batch = this.#nextBatch(Math.max(chunksMin, this.#due.length >> 5));
     this.#state.replayFrom = this.#chunks.change(this.#transaction, 'sealed', (edit) => this.#seal(edit, batch));
-    this.#due = this.#due.slice(batch.length);
-    for (const series of batch) {
+    for (const series of [...batch.values()].flat()) {
+      series.isDue = false;
+      if (series.head.count === 0) continue;
       series.sealedTime = Math.max(series.sealedTime, series.head.times[series.head.count - 1]);
       series.sealedSeq = this.#state.seq;
-      series.isDue = false;
       series.head.clear();
     }
+    this.#due = this.#due.filter((series) => series.isDue);
+  }
+
+  /**
+   * What one transaction seals, by device. With a head that is due go those of its device that are half full: metrics
+   * that come together are sealed together, and from then on they share their times.
+   */
+  #nextBatch(chunksMax: number): Map<DeviceState, SeriesState[]> {
+    const batch = new Map<DeviceState, SeriesState[]>();
+    const taken = new Set<SeriesState>();
+    let chunks = 0;
+    for (const due of this.#due) {
+      if (taken.has(due)) continue;
+      const together = batch.get(due.device) ?? [];
+      batch.set(due.device, together);
+      for (const series of [due, ...due.device.series]) {
+        const isReady = series.isDue || series.head.count * 2 >= this.#sealCount;
+        if (!isReady || taken.has(series)) continue;
+        taken.add(series);
+        together.push(series);
+        chunks += this.#piecesOf(series.head.count);
+        if (chunks >= chunksMax) return batch;
+      }
+    }
+    return batch;
   }
 
   #mark(series: SeriesState): void {
@@ -109,36 +128,41 @@ export class Sealer {
   }
 
   /** Returns where replay begins once this is on disk. */
-  #seal(edit: ChunkEdit, batch: readonly SeriesState[]): number {
-    const devices = new Set<DeviceState>();
-    for (const series of batch) {
-      this.#sealHead(edit, series);
-      devices.add(series.device);
-      edit.noteSealed(series);
+  #seal(edit: ChunkEdit, batch: ReadonlyMap<DeviceState, readonly SeriesState[]>): number {
+    for (const [device, together] of batch) {
+      // What was due may have been deleted since.
+      const filled = together.filter(({ head }) => head.count > 0);
+      this.#sealDevice(edit, filled);
+      for (const series of filled) edit.noteSealed(series);
+      if (filled.length > 0) this.#devices.writeLastSeen(device.record.device, device.lastSeen);
     }
-    for (const device of devices) this.#devices.writeLastSeen(device.record.device, device.lastSeen);
-    const replayFrom = this.#replayFromWithout(new Set(batch));
+    const replayFrom = this.#replayFromWithout(new Set([...batch.values()].flat()));
     writeMeta(this.#statements, 'replay_from', replayFrom);
     return replayFrom;
   }
 
-  #sealHead(edit: ChunkEdit, series: SeriesState): void {
-    const { head } = series;
-    const inOrder = firstAtOrAfter(head.times, head.count, series.sealedTime + 1);
-    if (inOrder > 0) this.#rollups.touch(series.id, head.times[0], head.times[inOrder - 1]);
-    this.#writeChunks(edit, series, { begin: 0, end: inOrder, isLate: true });
-    this.#writeChunks(edit, series, { begin: inOrder, end: head.count, isLate: false });
+  #sealDevice(edit: ChunkEdit, together: readonly SeriesState[]): void {
+    const pieces: HeadPiece[] = [];
+    for (const series of together) {
+      const { head } = series;
+      const inOrder = firstAtOrAfter(head.times, head.count, series.sealedTime + 1);
+      if (inOrder > 0) this.#rollups.touch(series.id, head.times[0], head.times[inOrder - 1]);
+      pieces.push(...this.#cut(series, 0, inOrder, true), ...this.#cut(series, inOrder, head.count, false));
+    }
+    const packed = packTogether(pieces);
+    for (const [at, { series, isLate }] of pieces.entries()) edit.insert(series, isLate, packed[at]);
   }
 
-  /** Writes rows `begin` to `end` of the head as chunks of about equal size. */
-  #writeChunks(edit: ChunkEdit, series: SeriesState, part: HeadPart): void {
-    const { begin, end, isLate } = part;
+  /** Cuts rows `begin` to `end` of the head into pieces of about equal size. */
+  #cut(series: SeriesState, begin: number, end: number, isLate: boolean): HeadPiece[] {
     const pieces = this.#piecesOf(end - begin);
-    for (let piece = 0; piece < pieces; piece++) {
-      const from = begin + Math.floor(((end - begin) * piece) / pieces);
-      const to = begin + Math.floor(((end - begin) * (piece + 1)) / pieces);
-      edit.insert(series, isLate, packChunk(series.head, from, to));
-    }
+    return Array.from({ length: pieces }, (_, piece) => ({
+      series,
+      isLate,
+      stretch: series.head,
+      begin: begin + Math.floor(((end - begin) * piece) / pieces),
+      end: begin + Math.floor(((end - begin) * (piece + 1)) / pieces),
+    }));
   }
 
   /** A head that waited its turn is a little over full; that is still one chunk, and not two halves. */
@@ -158,8 +182,7 @@ export class Sealer {
   }
 }
 
-interface HeadPart {
-  readonly begin: number;
-  readonly end: number;
+interface HeadPiece extends ChunkPiece {
+  readonly series: SeriesState;
   readonly isLate: boolean;
 }

@@ -36,14 +36,14 @@ export class WriterState {
 
   addSeries(id: number, device: string, metric: string): SeriesState {
     const owner = this.devices.get(device) ?? this.#addForgotten(device);
-    owner.series++;
     const state = new SeriesState(id, owner, metric);
+    owner.series.push(state);
     this.series[id] = state;
     return state;
   }
 
   addDevice(record: DeviceRecord): DeviceState {
-    const state = { record, lastSeen: record.lastSeen, series: 0, isForgotten: false };
+    const state: DeviceState = { record, lastSeen: record.lastSeen, series: [], isForgotten: false };
     this.devices.set(record.device, state);
     return state;
   }
@@ -97,8 +97,9 @@ export class WriterState {
     for (const series of this.series.slice(mark)) {
       const device = series?.device;
       if (!device) continue;
-      device.series--;
-      if (device.isForgotten && device.series === 0) this.#drop(device);
+      // The last ones of their device, too.
+      device.series.pop();
+      if (device.isForgotten && device.series.length === 0) this.#drop(device);
     }
     this.series.length = mark;
     for (const [device, record] of devices)
@@ -127,7 +128,7 @@ export class WriterState {
     if (!known || known.isForgotten) return;
     this.forgotten++;
     known.isForgotten = true;
-    if (known.series === 0) this.#drop(known);
+    if (known.series.length === 0) this.#drop(known);
   }
 
   #drop(device: DeviceState): void {
