@@ -14,8 +14,9 @@ export type Aggregate =
  * Aggregates without parameters. Booleans count as 0 and 1; texts are counted and take part in `first` and `last` only.
  * `stddev` is that of the population. `delta` is the last value less the one in force when the bucket began. `increase` is
  * what a counter counted, from the reading before the bucket on; a value below the one before it is a reset to zero.
- * `rate` is that a second, from the reading before the bucket to the last one in it. `timeWeightedAvg` and `integral` (value × seconds) interpolate between readings: a gauge
- * linearly, a counter or state holds its value until the next one.
+ * `rate` is that a second, from the reading before the bucket to the last one in it. `timeWeightedAvg` and `integral`
+ * (value × seconds) interpolate between readings: a gauge linearly, a counter or state holds its value until the next one.
+ * The README of the room history has the formulas.
  */
 export const plainAggregates = [
   'count',
@@ -38,16 +39,15 @@ export type PlainAggregate = (typeof plainAggregates)[number];
 /** How a value behaves between two readings, and what is asked of it when nobody says. */
 export type MetricKind = 'gauge' | 'counter' | 'state';
 
+const askedOfKind: Readonly<Record<MetricKind, readonly PlainAggregate[]>> = {
+  gauge: ['avg', 'min', 'max', 'count'],
+  counter: ['increase', 'last', 'count'],
+  state: ['last', 'count'],
+};
+
 /** What is asked of a metric of this kind when nobody says. */
 export function defaultAggregates(kind: MetricKind): readonly Aggregate[] {
-  switch (kind) {
-    case 'gauge':
-      return [{ kind: 'avg' }, { kind: 'min' }, { kind: 'max' }, { kind: 'count' }];
-    case 'counter':
-      return [{ kind: 'increase' }, { kind: 'last' }, { kind: 'count' }];
-    case 'state':
-      return [{ kind: 'last' }, { kind: 'count' }];
-  }
+  return askedOfKind[kind].map((plain) => ({ kind: plain }));
 }
 
 /** What fills buckets without readings: leave them out, null, the value in force, or a line between its neighbours. */

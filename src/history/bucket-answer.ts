@@ -71,8 +71,8 @@ function columnOf(fold: ClosedFold, aggregate: Aggregate, hold: number, filler: 
         const known = knownMs(fold, row);
         return known > 0 ? finite(table.areas[row] / known) : null;
       });
-    case 'timeInRange':
-    case 'duration': {
+    default: {
+      // timeInRange and duration
       const held = table.held[hold];
       const until = fold.knownTo;
       return column(table, (row) =>
@@ -151,9 +151,6 @@ interface Filler {
 
 function fillerOf(fold: ClosedFold): Filler {
   switch (fold.fill) {
-    case 'none':
-    case 'null':
-      return { number: () => null, reading: () => null };
     case 'previous': {
       const values = valuesInForce(fold);
       return {
@@ -165,6 +162,8 @@ function fillerOf(fold: ClosedFold): Filler {
       const values = valuesOnLine(fold);
       return { number: (row) => values[row], reading: (row) => values[row] };
     }
+    default:
+      return { number: () => null, reading: () => null };
   }
 }
 

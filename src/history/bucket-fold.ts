@@ -9,7 +9,7 @@ import { HeldTime } from './held-time.ts';
 import { PercentileBuffer } from './percentile.ts';
 import type { BucketColumns } from './queries.ts';
 import type { Sample } from './reader.ts';
-import { type Summary, joinedDeviations } from './summary.ts';
+import { type Summary, type SummaryColumns, joinedDeviations } from './summary.ts';
 
 export interface FoldQuestion {
   readonly grid: Grid;
@@ -34,7 +34,8 @@ export interface FoldQuestion {
  */
 export class BucketFold {
   readonly #question: FoldQuestion;
-  readonly #needs: BucketNeeds;
+  /** What is kept of the readings, and so has to be known of them. */
+  readonly needs: BucketNeeds;
   readonly #table: BucketTable;
   readonly #held: HeldTime | null;
   readonly #samples: PercentileBuffer | null;
@@ -59,10 +60,10 @@ export class BucketFold {
   constructor(question: FoldQuestion) {
     const { aggregates, kind, fill, before, grid, from } = question;
     this.#question = question;
-    this.#needs = needsOf(aggregates, kind, fill);
-    this.#table = new BucketTable(this.#needs.ranks.length, this.#needs.holds.length);
-    this.#held = this.#needs.holds.length > 0 ? new HeldTime(this.#needs.holds, this.#table) : null;
-    this.#samples = this.#needs.ranks.length > 0 ? new PercentileBuffer() : null;
+    this.needs = needsOf(aggregates, kind, fill);
+    this.#table = new BucketTable(this.needs.ranks.length, this.needs.holds.length);
+    this.#held = this.needs.holds.length > 0 ? new HeldTime(this.needs.holds, this.#table) : null;
+    this.#samples = this.needs.ranks.length > 0 ? new PercentileBuffer() : null;
     this.#edge = fill === 'none' ? Number.NEGATIVE_INFINITY : grid.begin(from);
     if (before) this.#keep(before);
   }
@@ -108,13 +109,13 @@ export class BucketFold {
     const row = table.count - 1;
     this.#count(row, summary.count, summary.first, summary.last);
     if (summary.numbers === 0) return true;
-    if (this.#needs.numbers) {
+    if (this.needs.numbers) {
       const firstNumber = more ? more.firstNumber : Number(summary.first);
       this.#reach(row, more ? more.firstNumberTime : firstTime, firstNumber);
       if (more) {
         table.increases[row] += more.increase;
-        if (this.#needs.area !== 'none') {
-          table.areas[row] += this.#needs.area === 'linear' ? more.linearArea : more.stepArea;
+        if (this.needs.area !== 'none') {
+          table.areas[row] += this.needs.area === 'linear' ? more.linearArea : more.stepArea;
         }
       }
       this.#leave(row, more ? more.lastNumberTime : lastTime, more ? more.lastNumber : Number(summary.last));
@@ -123,6 +124,35 @@ export class BucketFold {
     if (summary.min < table.mins[row]) table.mins[row] = summary.min;
     if (summary.max > table.maxs[row]) table.maxs[row] = summary.max;
     return true;
+  }
+
+  /**
+   * The same for rows `begin` to `end` (excluded) of summaries, each of a stretch of `width` ms. Returns the row before which
+   * it stopped, because it does not lie in one bucket, or `end`. Of the columns only those are read that `needs` asks for.
+   */
+  addSummaries(columns: SummaryColumns, begin: number, end: number, width: number): number {
+    const { from, to, grid } = this.#question;
+    const { begins } = columns;
+    if (this.needs.ranks.length > 0 || this.needs.holds.length > 0) return begin;
+    let row = begin;
+    while (row < end && !this.#isFull) {
+      const time = begins[row];
+      if (time < from) return row;
+      if (time >= this.#edge) {
+        if (time < to && time + width > Math.min(to, grid.next(grid.begin(time)))) return row;
+        if (!this.#open(time)) {
+          const hasNumber = this.needs.numbers && columns.numbers[row] > 0;
+          this.#beyond = hasNumber
+            ? { time: columns.firstNumberTimes[row], value: columns.firstNumbers[row] }
+            : { time, value: '' };
+          return end;
+        }
+      } else if (time + width > this.#edge) return row;
+      const stop = firstAtOrAfter(begins, row + 1, end, this.#edge - width + 1);
+      this.#addStretches(columns, row, stop);
+      row = stop;
+    }
+    return this.#isFull ? end : row;
   }
 
   /**
@@ -138,10 +168,10 @@ export class BucketFold {
     const last = beyond === null ? holdsUntil : beyond.time;
     this.#held?.close(last);
     const follower = typeof beyond?.value === 'string' ? null : beyond && Number(beyond.value);
-    if (this.#needs.area !== 'none') this.#spread(last, follower ?? this.#number);
+    if (this.needs.area !== 'none') this.#spread(last, follower ?? this.#number);
     const columns = answerColumns({
       aggregates,
-      needs: this.#needs,
+      needs: this.needs,
       fill,
       table: this.#table,
       before: this.#before,
@@ -181,17 +211,44 @@ export class BucketFold {
   #rank(): void {
     const row = this.#table.count - 1;
     if (!this.#samples || row < 0) return;
-    for (const [index, rank] of this.#needs.ranks.entries()) {
+    for (const [index, rank] of this.needs.ranks.entries()) {
       this.#table.percentiles[index][row] = this.#samples.at(rank);
     }
     this.#samples.clear();
   }
 
+  /** Adds summaries that lie in the open bucket. */
+  #addStretches(columns: SummaryColumns, begin: number, end: number): void {
+    const table = this.#table;
+    const row = table.count - 1;
+    const { ends, extremes, sums, deviations, numbers, increase, area } = this.needs;
+    const areas = area === 'linear' ? columns.linearAreas : columns.stepAreas;
+    const first = ends ? columns.firstValue(begin) : 0;
+    const last = ends ? columns.lastValue(end - 1) : 0;
+    this.#count(row, sumOf(columns.counts, begin, end), first, last);
+    for (let at = begin; at < end; at++) {
+      const count = columns.numbers[at];
+      if (count === 0) continue;
+      if (numbers) {
+        this.#reach(row, columns.firstNumberTimes[at], columns.firstNumbers[at]);
+        if (increase) table.increases[row] += columns.increases[at];
+        if (area !== 'none') table.areas[row] += areas[at];
+        this.#leave(row, columns.lastNumberTimes[at], columns.lastNumbers[at]);
+      }
+      if (extremes) {
+        if (columns.mins[at] < table.mins[row]) table.mins[row] = columns.mins[at];
+        if (columns.maxs[at] > table.maxs[row]) table.maxs[row] = columns.maxs[at];
+      }
+      if (sums) this.#join(row, count, columns.sums[at], deviations ? columns.deviations[at] : 0);
+      else table.numbers[row] += count;
+    }
+  }
+
   #isEnough({ count, numbers, more }: Summary): boolean {
-    const { ranks, holds, increase, deviations, area } = this.#needs;
+    const { ranks, holds, increase, deviations, area } = this.needs;
     if (ranks.length > 0 || holds.length > 0) return false;
     if (more !== null) return true;
-    return !increase && !deviations && area === 'none' && (!this.#needs.numbers || numbers === count);
+    return !increase && !deviations && area === 'none' && (!this.needs.numbers || numbers === count);
   }
 
   /** Readings before the range say what is in force when it begins. Returns the first row in it. */
@@ -241,7 +298,7 @@ export class BucketFold {
   /** Adds numbers, at least one. Each loop has one purpose and runs only when that was asked for: that is what is fast. */
   #addNumbers(row: number, times: Float64Array, values: Float64Array, begin: number, end: number): void {
     const table = this.#table;
-    const { moments, deviations, numbers, increase, area } = this.#needs;
+    const { extremes, sums, deviations, numbers, increase, area } = this.needs;
     this.#samples?.add(values, begin, end);
     if (numbers) {
       this.#reach(row, times[begin], values[begin]);
@@ -250,29 +307,31 @@ export class BucketFold {
       if (area === 'step') table.areas[row] += stepArea(times, values, begin, end);
       this.#leave(row, times[end - 1], values[end - 1]);
     }
-    if (!moments) {
+    if (extremes) this.#addExtremes(row, values, begin, end);
+    if (!sums) {
       table.numbers[row] += end - begin;
       return;
     }
-    let min = table.mins[row];
-    let max = table.maxs[row];
-    let sum = 0;
+    const sum = sumOf(values, begin, end);
+    this.#join(row, end - begin, sum, deviations ? deviationsFrom(sum / (end - begin), values, begin, end) : 0);
+  }
+
+  #addExtremes(row: number, values: Float64Array, begin: number, end: number): void {
+    let min = this.#table.mins[row];
+    let max = this.#table.maxs[row];
     for (let at = begin; at < end; at++) {
       const value = values[at];
-      sum += value;
       if (value < min) min = value;
       if (value > max) max = value;
     }
-    table.mins[row] = min;
-    table.maxs[row] = max;
-    const spread = deviations ? deviationsFrom(sum / (end - begin), values, begin, end) : 0;
-    this.#join(row, end - begin, sum, spread);
+    this.#table.mins[row] = min;
+    this.#table.maxs[row] = max;
   }
 
   /** Adds so many numbers with this sum to the moments of a bucket. */
   #join(row: number, count: number, sum: number, deviations: number): void {
     const table = this.#table;
-    if (this.#needs.deviations) {
+    if (this.needs.deviations) {
       const old = { count: table.numbers[row], sum: table.sums[row], deviations: table.deviations[row] };
       table.deviations[row] = old.count === 0 ? deviations : joinedDeviations(old, { count, sum, deviations });
     }
@@ -290,7 +349,7 @@ export class BucketFold {
     if (Number.isNaN(this.#numberTime)) this.#firstNumberTime = time;
     else {
       table.increases[row] += value >= this.#number ? value - this.#number : value;
-      if (this.#needs.area !== 'none') this.#spread(time, value);
+      if (this.needs.area !== 'none') this.#spread(time, value);
     }
   }
 
@@ -308,7 +367,7 @@ export class BucketFold {
     const start = this.#numberTime;
     const from = this.#number;
     if (!(time > start)) return;
-    const slope = this.#needs.area === 'linear' ? (value - from) / (time - start) : 0;
+    const slope = this.needs.area === 'linear' ? (value - from) / (time - start) : 0;
     for (let row = this.#numberRow; row < count; row++) {
       const begin = Math.max(start, begins[row]);
       const end = Math.min(time, ends[row]);
@@ -341,6 +400,12 @@ class Scratch {
 function hasText(kinds: Uint8Array, begin: number, end: number): boolean {
   const at = kinds.indexOf(valueKind.text, begin);
   return at >= 0 && at < end;
+}
+
+function sumOf(values: Float64Array, begin: number, end: number): number {
+  let sum = 0;
+  for (let at = begin; at < end; at++) sum += values[at];
+  return sum;
 }
 
 function increaseOf(values: Float64Array, begin: number, end: number): number {

@@ -15,12 +15,12 @@ export interface Grid {
 /** The grid in working order. Throws `RangeError` for an unknown time zone or a width that is no whole number of ms. */
 export function gridOf(grid: BucketGrid): Grid {
   switch (grid.kind) {
-    case 'fixed':
-      return new FixedGrid(positive(grid.width), grid.origin);
     case 'wall':
       return new ZonedGrid(grid.timeZone, wallSteps(positive(grid.width)));
     case 'calendar':
       return new ZonedGrid(grid.timeZone, calendarSteps(grid.unit, positive(grid.count)));
+    default:
+      return new FixedGrid(positive(grid.width), grid.origin);
   }
 }
 

@@ -2,9 +2,13 @@ import type { Aggregate, BucketFill, MetricKind } from '../domain/aggregate.ts';
 
 /** What has to be kept of each bucket so that every aggregate asked for can be told. */
 export interface BucketNeeds {
-  /** Least, greatest, sum. */
-  readonly moments: boolean;
+  /** Least and greatest. */
+  readonly extremes: boolean;
+  readonly sums: boolean;
+  /** Sums of squared deviations; only with `sums`. */
   readonly deviations: boolean;
+  /** The first and last reading, of whatever kind. */
+  readonly ends: boolean;
   /** The first and last number with their times. */
   readonly numbers: boolean;
   readonly increase: boolean;
@@ -26,8 +30,10 @@ export function needsOf(aggregates: readonly Aggregate[], kind: MetricKind, fill
   const has = (...kinds: readonly Aggregate['kind'][]): boolean => aggregates.some(({ kind }) => kinds.includes(kind));
   const isArea = has('timeWeightedAvg', 'integral');
   return {
-    moments: has('min', 'max', 'avg', 'sum', 'stddev'),
+    extremes: has('min', 'max'),
+    sums: has('avg', 'sum', 'stddev'),
     deviations: has('stddev'),
+    ends: has('first', 'last') || fill === 'previous',
     numbers: isArea || has('delta', 'rate', 'increase') || fill === 'linear',
     increase: has('rate', 'increase'),
     area: isArea ? (kind === 'gauge' ? 'linear' : 'step') : 'none',

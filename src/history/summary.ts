@@ -39,6 +39,27 @@ export interface SummaryMore {
   readonly lastNumberTime: number;
 }
 
+/** Summaries of equally wide stretches as columns, ascending: row i of each says what a `Summary` with `more` says. */
+export interface SummaryColumns {
+  /** Begins of the stretches, epoch ms; those without readings are left out. */
+  readonly begins: Float64Array;
+  readonly counts: Float64Array;
+  readonly numbers: Float64Array;
+  readonly mins: Float64Array;
+  readonly maxs: Float64Array;
+  readonly sums: Float64Array;
+  readonly deviations: Float64Array;
+  readonly increases: Float64Array;
+  readonly linearAreas: Float64Array;
+  readonly stepAreas: Float64Array;
+  readonly firstNumbers: Float64Array;
+  readonly firstNumberTimes: Float64Array;
+  readonly lastNumbers: Float64Array;
+  readonly lastNumberTimes: Float64Array;
+  firstValue(row: number): Value;
+  lastValue(row: number): Value;
+}
+
 /** Sums up rows `begin` to `end` (excluded, at least one) of ascending readings. */
 export function summarize(columns: SampleColumns, begin: number, end: number): Summary {
   const { times, values, kinds } = columns;

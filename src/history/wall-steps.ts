@@ -33,14 +33,12 @@ export function calendarSteps(unit: CalendarUnit, count: number): WallSteps {
     case 'week':
       // 1970-01-01 was a Thursday.
       return daySteps(7 * count, -3);
-    case 'month':
-      return monthSteps(count);
-    case 'quarter':
-      return monthSteps(3 * count);
-    case 'year':
-      return monthSteps(12 * count);
+    default:
+      return monthSteps(unitMonths[unit] * count);
   }
 }
+
+const unitMonths = { month: 1, quarter: 3, year: 12 } as const;
 
 function daySteps(days: number, firstDay: number): WallSteps {
   const width = days * dayMs;
