@@ -296,7 +296,7 @@ async function measureBytes(ticks: number, seed: number): Promise<void> {
   const database = new DatabaseSync(join(folder.path, 'pulsegate.db'), { readOnly: true });
   const size = (what: string): number =>
     Number(database.prepare(`SELECT sum(pgsize) AS size FROM dbstat WHERE name IN (${what})`).get()?.['size']);
-  const [sealed, log] = [size("'chunk', 'chunk_time'"), size("'commit_log'")];
+  const [sealed, log] = [size("'chunk', 'chunk_time', 'time_column'"), size("'commit_log'")];
   const stored = Number(database.prepare('SELECT sum(count) AS count FROM chunk').get()?.['count']);
   const chunks = Number(database.prepare('SELECT count(*) AS count FROM chunk').get()?.['count']);
   const logged = Number(database.prepare('SELECT sum(readings) AS count FROM commit_log').get()?.['count']);

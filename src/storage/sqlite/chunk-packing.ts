@@ -24,7 +24,7 @@ const candidatesMax = 4;
  */
 export function packTogether(pieces: readonly ChunkPiece[]): PackedChunk[] {
   if (pieces.length === 1) return pieces.map(packOwn);
-  const packed = new Array<PackedChunk>(pieces.length);
+  const packed = Array.from<PackedChunk>({ length: pieces.length });
   for (const group of groupsOf(pieces)) {
     const column = group.members.length > 1 ? columnOf(group.times) : null;
     for (const at of group.members) packed[at] = packPiece(pieces[at], column);

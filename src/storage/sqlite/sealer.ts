@@ -107,6 +107,7 @@ export class Sealer {
     let chunks = 0;
     for (const due of this.#due) {
       if (taken.has(due)) continue;
+      if (chunks >= chunksMax) break;
       const together = batch.get(due.device) ?? [];
       batch.set(due.device, together);
       for (const series of [due, ...due.device.series]) {
@@ -115,7 +116,8 @@ export class Sealer {
         taken.add(series);
         together.push(series);
         chunks += this.#piecesOf(series.head.count);
-        if (chunks >= chunksMax) return batch;
+        // A device of a few metrics is not torn apart; one of many goes in several steps.
+        if (chunks >= 2 * chunksMax) return batch;
       }
     }
     return batch;
