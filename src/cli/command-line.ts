@@ -5,6 +5,8 @@ import { explain } from './explain.ts';
 import type { ClientFlags } from './gateway-client.ts';
 import type { GatewayFlags } from './gateway-flags.ts';
 import { addKeyCommands } from './key-commands.ts';
+import type { ShowFlags } from './retention.ts';
+import type { StorageFlags } from './storage.ts';
 import { version } from './version.ts';
 
 /** Reads the arguments, runs one command, sets the exit code. Commands are loaded when they are asked for. */
@@ -39,6 +41,13 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
 
   addDeviceCommands(program.command('devices').description('devices of a running gateway, over REST'));
 
+  addRetentionCommands(program.command('retention').description('how long series are kept, over REST'));
+
+  withClientFlags(program.command('storage'))
+    .description('what the store holds, how it grows, until when there is room')
+    .option('--json', 'as GET /api/v1/storage answers it')
+    .action(async (flags: StorageFlags) => (await import('./storage.ts')).showStorage(flags));
+
   const config = program.command('config').description('the configuration as the gateway would read it');
   withGatewayFlags(config.command('check')).description('say what is wrong, all at once').action(checkConfig);
   withGatewayFlags(config.command('print')).description('print every option, secrets as ***').action(printConfig);
@@ -49,6 +58,17 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
     console.error(explain(error));
     process.exitCode = 1;
   }
+}
+
+function addRetentionCommands(retention: Command): void {
+  withClientFlags(retention.command('show'))
+    .description('the rules in order, and the default')
+    .option('--json', 'as "retention set" takes it')
+    .action(async (flags: ShowFlags) => (await import('./retention.ts')).showRetention(flags));
+  withClientFlags(retention.command('set'))
+    .description('replace the rules; what is too old by then is deleted for good')
+    .argument('<file>', '{"rules":[{"name":"vibration","metric":"vibration*","raw":"30d"}]}; - for standard input')
+    .action(async (file: string, flags: ClientFlags) => (await import('./retention.ts')).setRetention(file, flags));
 }
 
 function addDeviceCommands(devices: Command): void {
