@@ -20,13 +20,16 @@ const rangesAtOnce = 1_000;
 
 /** Without a default: nobody deletes of all devices for want of a parameter. */
 const device = z
-  .string({ error: () => '"device" is required; device=* stands for all of them' })
+  .string()
   .transform((text, context) => {
     if (isGlob(text)) return { matches: compileGlob(text) };
     addFault(context, 'parameter_invalid', 'a filter on the device id is made of name characters, *, ? and commas');
     return z.NEVER;
   })
-  .meta({ description: 'Filter on the device id: `*`, `?` and comma lists', override: { type: 'string' } });
+  .meta({
+    description: 'Filter on the device id: `*` (all of them), `?` and comma lists',
+    override: { type: 'string' },
+  });
 
 const edge = z
   .string()
