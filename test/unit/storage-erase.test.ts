@@ -18,6 +18,7 @@ const options: WriterOptions = {
   sealCount: 64,
   resumeWindow: { ms: 900_000, bytes: 1 << 20 },
   quarantineBytesMax: 1 << 20,
+  reserveBytes: 0,
 };
 
 let folder: ReturnType<typeof tempFolder>;

@@ -6,7 +6,7 @@ import { writeMeta } from './meta.ts';
 import type { SeriesState } from './series-state.ts';
 import type { TimeColumnsEdit } from './time-columns.ts';
 import { TimeColumns } from './time-columns.ts';
-import type { StorageTransaction } from './transaction.ts';
+import type { Transaction } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
 /** Hears that a chunk is not what it was, once that is on disk. */
@@ -46,9 +46,11 @@ export class ChunkStore {
   /**
    * Changes chunks in a transaction of their own. Throws `TransactionError`; then nothing changed, on disk or in memory.
    */
-  change<T>(transaction: StorageTransaction, cause: ChunkCause, write: (edit: ChunkEdit) => T): T {
-    const edit = this.edit(cause);
+  change<T>(transaction: Transaction, cause: ChunkCause, write: (edit: ChunkEdit) => T): T {
+    let edit = this.edit(cause);
     const result = transaction.run(() => {
+      // Anew, should the transaction be run again.
+      edit = this.edit(cause);
       const written = write(edit);
       edit.finish();
       return written;

@@ -38,6 +38,8 @@ export interface SqliteEngineOptions {
   readonly resumeWindow?: { readonly ms: number; readonly bytes: number };
   /** Default 64 MB. */
   readonly quarantineBytesMax?: number;
+  /** Room kept free beside the database, so that deletions are possible on a full disk. Default: none. */
+  readonly reserveBytes?: number;
   /** How long a commit waits for another program's lock, ms. Default 2 s. */
   readonly busyTimeoutMs?: number;
   /** Largest size of the file in pages of 4 KB; beyond it commits fail as on a full disk. Default: none. */
@@ -73,6 +75,7 @@ class SqliteEngine implements Engine {
   #timer: Timer | null = null;
   #isCommitting = false;
   #isCheckpointing = false;
+  #isReserveWhole = true;
   #checkpointedAt = 0;
   #lastTask = 0;
   readonly #damageLogged = new Set<string>();
@@ -104,6 +107,7 @@ class SqliteEngine implements Engine {
           sealCount: this.#options.sealCount ?? 1_024,
           resumeWindow: this.#options.resumeWindow ?? { ms: 900_000, bytes: 256 << 20 },
           quarantineBytesMax: this.#options.quarantineBytesMax ?? 64 << 20,
+          reserveBytes: this.#options.reserveBytes ?? 0,
         },
       });
       await Promise.all([threads.reader.ask('open', null), threads.maintenance.ask('open', null)]);
@@ -203,8 +207,19 @@ class SqliteEngine implements Engine {
       }
       const isLongAgo = now - this.#checkpointedAt >= checkpointAfterMs;
       if (frames >= checkpointFrames || (frames > 0 && isLongAgo)) this.#checkpoint();
+      await this.#fillReserve();
     };
     run().catch((error: unknown) => this.#warn(error, 'the writer did not answer'));
+  }
+
+  /** Tells once when there is no room for the reserve, and once when there is again. */
+  async #fillReserve(): Promise<void> {
+    const answer = await this.#threads?.maintenance.ask('reserve', { bytes: this.#options.reserveBytes ?? 0 });
+    if (!answer || answer.isWhole === this.#isReserveWhole) return;
+    this.#isReserveWhole = answer.isWhole;
+    const { log } = this.#options;
+    if (answer.isWhole) log.info({}, 'there is room again for the reserve that deletions on a full disk need');
+    else log.warn({}, 'the disk has no room for the reserve that deletions on a full disk need; make room');
   }
 
   /**

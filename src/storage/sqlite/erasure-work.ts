@@ -6,7 +6,7 @@ import { readErasures } from './erasure.ts';
 import { LogScrub } from './log-scrub.ts';
 import { readMeta, writeMeta } from './meta.ts';
 import { PageScrub } from './page-scrub.ts';
-import type { StorageTransaction } from './transaction.ts';
+import type { Transaction } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
 /** Chunks that one step removes at most, so that a commit waits a few milliseconds for it and no longer. */
@@ -27,7 +27,7 @@ export class ErasureWork {
   readonly #statements: Statements;
   readonly #state: WriterState;
   readonly #chunks: ChunkStore;
-  readonly #transaction: StorageTransaction;
+  readonly #transaction: Transaction;
   #isDue = true;
   #pass: LogScrub | null = null;
   #pages: PageScrub | null = null;
@@ -35,7 +35,7 @@ export class ErasureWork {
   constructor(
     database: Database,
     state: WriterState,
-    parts: { readonly chunks: ChunkStore; readonly transaction: StorageTransaction },
+    parts: { readonly chunks: ChunkStore; readonly transaction: Transaction },
   ) {
     this.#database = database;
     this.#statements = new Statements(database);

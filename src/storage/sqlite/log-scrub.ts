@@ -4,11 +4,11 @@ import type { Database } from './database.ts';
 import { bytesIn, CorruptStoreError, numberIn, Statements } from './database.ts';
 import type { Erasure } from './erasure.ts';
 import { ErasureFilter } from './erasure.ts';
-import type { StorageTransaction } from './transaction.ts';
+import type { Transaction } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
 /** Log that one step looks at, at most, so that no commit waits long behind it. */
-const stepBytesMax = 1 << 20;
+const stepBytesMax = 1 << 19;
 const stepRowsMax = 4_096;
 
 /** One pass over the commit log that takes deleted readings out of its rows. What a row tells of a commit besides stays. */
@@ -17,11 +17,11 @@ export class LogScrub {
   readonly end: number;
   readonly #statements: Statements;
   readonly #state: WriterState;
-  readonly #transaction: StorageTransaction;
+  readonly #transaction: Transaction;
   readonly #filter: ErasureFilter;
   #after = 0;
 
-  constructor(database: Database, state: WriterState, transaction: StorageTransaction, erasures: readonly Erasure[]) {
+  constructor(database: Database, state: WriterState, transaction: Transaction, erasures: readonly Erasure[]) {
     this.#statements = new Statements(database);
     this.#state = state;
     this.#transaction = transaction;

@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
 import { numberIn, Statements } from './database.ts';
-import type { StorageTransaction } from './transaction.ts';
+import type { Transaction } from './transaction.ts';
 
 /** Pages that one step fills or gives back, a megabyte. */
 const stepPagesMax = 256;
@@ -16,11 +16,11 @@ const smallRowsMax = 64;
  */
 export class PageScrub {
   readonly #statements: Statements;
-  readonly #transaction: StorageTransaction;
+  readonly #transaction: Transaction;
   #isFull = false;
   #smallRows = 0;
 
-  constructor(database: Database, transaction: StorageTransaction) {
+  constructor(database: Database, transaction: Transaction) {
     this.#statements = new Statements(database);
     this.#transaction = transaction;
   }

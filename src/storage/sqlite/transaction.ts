@@ -18,6 +18,9 @@ export class TransactionError extends Error {
   }
 }
 
+/** What runs writes as one step. */
+export type Transaction = Pick<StorageTransaction, 'run'>;
+
 /**
  * Runs writes as one synced transaction and sorts what can go wrong:
  *

@@ -5,6 +5,7 @@ import type { Bucket, BucketsQuery, EngineStats, HistoryReader, ReadingsQuery } 
 import type { HistoryQueries } from '../../history/queries.ts';
 import type { Stretch } from './head.ts';
 import type { HeadSlices, HeadsQuery } from './reader-heads.ts';
+import type { RollupResult, RollupTask } from './rollup-task.ts';
 import type { FailureOutcome, FailureReason } from './transaction.ts';
 import type { Slice, SliceQuery, WriterOptions } from './writer.ts';
 
@@ -39,9 +40,16 @@ export interface WriterCalls {
   tick: {
     question: { readonly now: number };
     /** `workFailure`: why sealing or trimming failed since the last tick, or null. */
-    answer: { readonly uncopiedFrames: number; readonly workFailure: string | null };
+    answer: {
+      readonly uncopiedFrames: number;
+      readonly workFailure: string | null;
+      readonly isRollupWanted: boolean;
+    };
   };
   retain: { question: RetentionPlan; answer: null };
+  /** What the maintenance worker shall sum up next; and what came of it. */
+  rollupTasks: { question: null; answer: readonly RollupTask[] };
+  acceptRollups: { question: readonly RollupResult[]; answer: null };
   /** Finishes a checkpoint that the maintenance worker has nearly completed. */
   checkpoint: { question: null; answer: null };
   stats: { question: null; answer: WriterStats };
@@ -135,9 +143,12 @@ export interface ReaderCalls extends RowCalls, PageCalls, LongCalls {
 }
 
 export interface MaintenanceCalls {
+  rollUp: { question: readonly RollupTask[]; answer: readonly RollupResult[] };
   backup: { question: { readonly path: string }; answer: BackupFacts };
   open: { question: null; answer: null };
   checkpoint: { question: null; answer: { readonly frames: number; readonly copied: number } };
+  /** Fills the reserve again when there is room; `isWhole` says whether it is there. */
+  reserve: { question: { readonly bytes: number }; answer: { readonly isWhole: boolean } };
   close: { question: null; answer: null };
 }
 

@@ -21,6 +21,10 @@ import type { Stretch } from './head.ts';
 import { LogTrimmer } from './log-trimmer.ts';
 import type { QuarantineSize } from './quarantine-rows.ts';
 import { QuarantineRows } from './quarantine-rows.ts';
+import { FreeingTransaction, Reserve } from './reserve.ts';
+import { RollupBook } from './rollup-book.ts';
+import { RollupDesk } from './rollup-desk.ts';
+import type { RollupResult, RollupTask } from './rollup-task.ts';
 import { Sealer } from './sealer.ts';
 import { StorageTransaction, TransactionError } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
@@ -37,6 +41,8 @@ export interface WriterOptions {
   readonly sealCount: number;
   readonly resumeWindow: { readonly ms: number; readonly bytes: number };
   readonly quarantineBytesMax: number;
+  /** Size of the file that is given up when there is no room left to delete something; 0: none. */
+  readonly reserveBytes: number;
 }
 
 /**
@@ -53,6 +59,8 @@ export class Writer {
   readonly #options: WriterOptions;
   readonly #statements: Statements;
   readonly #transaction: StorageTransaction;
+  /** For what makes room. */
+  readonly #freeing: FreeingTransaction;
   readonly #classifier: Classifier;
   readonly #rows: CommitRows;
   readonly #devices: DeviceRows;
@@ -61,6 +69,8 @@ export class Writer {
   readonly #trimmer: LogTrimmer;
   readonly #retirer: CommandRetirer;
   readonly #eraser: Eraser;
+  readonly #rollups: RollupBook;
+  readonly #desk: RollupDesk;
   readonly #erasing: ErasureWork;
   #now = 0;
 
@@ -70,8 +80,11 @@ export class Writer {
     this.#options = options;
     this.#statements = new Statements(database);
     this.#transaction = new StorageTransaction(database);
+    this.#freeing = new FreeingTransaction(this.#transaction, new Reserve(database.path, options.reserveBytes));
     const lookup = new ChunkLookup(database);
     const chunks = new ChunkStore(database, state, lookup);
+    this.#rollups = new RollupBook(database, state);
+    this.#desk = new RollupDesk(database, state, this.#transaction, this.#rollups);
     this.#classifier = new Classifier(state.series, lookup);
     this.#rows = new CommitRows(database);
     this.#devices = new DeviceRows(database);
@@ -79,14 +92,14 @@ export class Writer {
     this.#sealer = new Sealer(database, state, this.#transaction, {
       sealCount: options.sealCount,
       chunks,
-      rollups: { touch() {} },
+      rollups: this.#rollups,
     });
     // What was full when the gateway was killed.
     this.#sealer.markLarge(options.sealCount);
     this.#retirer = new CommandRetirer(database, state, this.#transaction);
     this.#trimmer = new LogTrimmer(database, state, this.#transaction, options.resumeWindow);
-    this.#eraser = new Eraser(database, state, { store: chunks, rollups: { erase() {} } });
-    this.#erasing = new ErasureWork(database, state, { chunks, transaction: this.#transaction });
+    this.#eraser = new Eraser(database, state, { store: chunks, rollups: this.#rollups });
+    this.#erasing = new ErasureWork(database, state, { chunks, transaction: this.#freeing });
   }
 
   /** Commits, or throws `TransactionError` with nothing changed in memory. `now` is monotonic, ms. */
@@ -128,6 +141,22 @@ export class Writer {
     this.#now = now;
     this.#sealer.markOld(now - this.#options.sealAfterMs);
     this.#retirer.look();
+    this.#desk.look();
+  }
+
+  /** Whether `rollupTasks` has something to hand out. */
+  get isRollupWanted(): boolean {
+    return this.#desk.isWanted;
+  }
+
+  /** What the maintenance thread shall sum up next. Throws `TransactionError`. */
+  rollupTasks(): RollupTask[] {
+    return this.#desk.tasks();
+  }
+
+  /** Writes what the maintenance thread summed up, unless it was touched meanwhile. Throws `TransactionError`. */
+  acceptRollups(results: readonly RollupResult[]): void {
+    this.#desk.accept(results);
   }
 
   /** The head's readings of a series in `[from, to)`: the first or last `limit` of them, as of the commit `seq`. */
@@ -222,7 +251,7 @@ export class Writer {
       return { quarantine, erasing };
     };
     const written = isErasing(commit)
-      ? this.#database.overwriting(() => this.#transaction.run(write))
+      ? this.#database.overwriting(() => this.#freeing.run(write))
       : this.#transaction.run(write);
     return { ...classified, ...written, logged, bytes: record.length };
   }
