@@ -1,6 +1,7 @@
 import type { Aggregate, BucketFill, MetricKind } from '../domain/aggregate.ts';
 import { type Value, valueKind } from '../domain/reading.ts';
 import { type SampleColumns, sampleValue } from '../domain/sample-columns.ts';
+import { firstAtOrAfter } from './ascending.ts';
 import { answerColumns } from './bucket-answer.ts';
 import type { Grid } from './bucket-grid.ts';
 import { type BucketNeeds, needsOf } from './bucket-needs.ts';
@@ -439,21 +440,4 @@ function deviationsFrom(mean: number, values: Float64Array, begin: number, end: 
     squares += deviation * deviation;
   }
   return Math.max(0, squares - (sum * sum) / (end - begin));
-}
-
-/** The first row from `begin` to `end` that is not before `time`; looked for near `begin` first. */
-function firstAtOrAfter(times: Float64Array, begin: number, end: number, time: number): number {
-  let low = begin;
-  let step = 1;
-  while (low + step < end && times[low + step] < time) {
-    low += step;
-    step *= 2;
-  }
-  let high = Math.min(end, low + step);
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (times[middle] < time) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
