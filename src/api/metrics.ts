@@ -6,6 +6,7 @@ import type { CourierStats } from '../webhooks/courier.ts';
 import { type Family, single } from './metric-family.ts';
 import { mqttFamilies, type MqttSnapshot } from './mqtt-metrics.ts';
 import type { Metrics } from './ports.ts';
+import { storageFamilies } from './storage-metrics.ts';
 
 /** Plain numbers from the rooms, asked for at every scrape. Totals count since the start of the process. */
 export interface MetricsSource {
@@ -228,6 +229,7 @@ const families: readonly Family[] = [
   single('gauge', 'pulsegate_engine_head_readings', 'Readings in heads', (now) => now.engine?.headReadings),
   single('gauge', 'pulsegate_engine_chunks', 'Sealed chunks', (now) => now.engine?.chunks),
   single('gauge', 'pulsegate_engine_chunk_readings', 'Readings in chunks', (now) => now.engine?.chunkReadings),
+  ...storageFamilies,
   single('gauge', 'pulsegate_quarantine_messages', 'Messages in quarantine', (now) => now.engine?.quarantineEntries),
   single('gauge', 'pulsegate_quarantine_bytes', 'Bytes in quarantine', (now) => now.engine?.quarantineBytes),
 ];

@@ -5,7 +5,7 @@ import { type RetentionRule, rollupTiers } from '../domain/retention.ts';
 import { isTagGlob } from '../domain/tag-glob.ts';
 
 /** Least that readings are kept, ms: one window of rollups. */
-export const rawMin = rollupTiers.minute.windowMs;
+const rawMin = rollupTiers.minute.windowMs;
 
 /** What of a retention rule can be wrong although every field has the right type. Pointers are into the rule. */
 export function retentionFaults(rule: RetentionRule): readonly Fault[] {

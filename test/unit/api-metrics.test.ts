@@ -98,6 +98,8 @@ test('what the engine cannot say is left out, and appears once it can', async ()
   };
   const now = samples(await metrics.render());
   expect([now.get('pulsegate_engine_file_bytes'), now.get('pulsegate_deliveries_pending')]).toEqual([4_096, 7]);
+  expect([now.get('pulsegate_storage_readings'), now.get('pulsegate_storage_log_bytes')]).toEqual([6, 1]);
+  expect(now.has('pulsegate_storage_oldest_reading_timestamp_seconds')).toBe(false);
 });
 
 test('commits and requests fall into the buckets of their duration', async () => {

@@ -15,6 +15,7 @@ import { Sparkline } from '../parts/sparkline.tsx';
 import { Stat } from '../parts/stat.tsx';
 import { RateMeter } from '../rate-meter.ts';
 import { type Resource, useResource } from '../resource.ts';
+import { StoragePanel } from '../storage-panel.tsx';
 import { useKeyMetrics } from '../use-key-metrics.ts';
 import { countText, percentText, rateText } from '../value-text.ts';
 
@@ -80,6 +81,7 @@ export function OverviewPage(): JSX.Element {
         </header>
         <DeviceTiles devices={devices} />
       </section>
+      <StoragePanel />
     </div>
   );
 }
