@@ -14,12 +14,14 @@ import { CommitFailedError, EngineOpenError } from '../../history/engine.ts';
 import type { HistoryReader, Sample } from '../../history/reader.ts';
 import type { DamagedStretch } from '../../history/queries.ts';
 import type { Stretch } from './head.ts';
+import { headsOfAcross } from './reader-across.ts';
+import { headsOfAggregate } from './reader-aggregate.ts';
 import { headsOfBoundaries } from './reader-boundaries.ts';
 import { headsOfRanges } from './reader-estimate.ts';
 import type { HeadSlices, HeadsQuery } from './reader-heads.ts';
 import { headsOfPage } from './reader-heads.ts';
 import { CallFailedError, WorkerLink } from './worker-link.ts';
-import type { MaintenanceCalls, ReaderCalls, WriterCalls } from './worker-messages.ts';
+import type { LongAnswer, LongQuestion, MaintenanceCalls, ReaderCalls, WriterCalls } from './worker-messages.ts';
 import type { Slice, SliceQuery } from './writer.ts';
 
 export interface SqliteEngineOptions {
@@ -75,6 +77,7 @@ class SqliteEngine implements Engine {
   #timer: Timer | null = null;
   #isCommitting = false;
   #isCheckpointing = false;
+  #isRollingUp = false;
   #isReserveWhole = true;
   #checkpointedAt = 0;
   #lastTask = 0;
@@ -207,9 +210,32 @@ class SqliteEngine implements Engine {
       }
       const isLongAgo = now - this.#checkpointedAt >= checkpointAfterMs;
       if (frames >= checkpointFrames || (frames > 0 && isLongAgo)) this.#checkpoint();
+      if (answer?.isRollupWanted) this.#rollUp();
       await this.#fillReserve();
     };
     run().catch((error: unknown) => this.#warn(error, 'the writer did not answer'));
+  }
+
+  /**
+   * The maintenance thread sums up readings, some milliseconds at a time, and the writer writes the sums between commits
+   * unless readings of that time came meanwhile. Until nothing is left to be summed up.
+   */
+  #rollUp(): void {
+    const threads = this.#threads;
+    if (!threads || this.#isRollingUp) return;
+    this.#isRollingUp = true;
+    const run = async (): Promise<void> => {
+      while (this.#threads === threads) {
+        const tasks = await threads.writer.ask('rollupTasks', null);
+        if (tasks.length === 0) return;
+        await threads.writer.ask('acceptRollups', await threads.maintenance.ask('rollUp', tasks));
+      }
+    };
+    run()
+      .catch((error: unknown) => this.#warn(error, 'summing up readings failed; it is tried again'))
+      .finally(() => {
+        this.#isRollingUp = false;
+      });
   }
 
   /** Tells once when there is no room for the reserve, and once when there is again. */
@@ -249,17 +275,16 @@ class SqliteEngine implements Engine {
   }
 
   /** Asks until the answer is there, each time with the heads that the next stretch needs. */
-  async #askLong<Name extends LongName>(
-    name: Name,
-    query: ReaderCalls[Name]['question']['query'],
+  async #askLong<Query, Answer>(
+    ask: (question: LongQuestion<Query>) => Promise<LongAnswer<Answer>>,
+    query: Query,
     needed: HeadsQuery,
-  ): Promise<Extract<ReaderCalls[Name]['answer'], { isDone: true }>['answer']> {
+  ): Promise<Answer> {
     const task = ++this.#lastTask;
-    let question: typeof query = query;
+    let question: Query | null = query;
     for (let left = needed; ; ) {
-      const threads = this.#opened();
-      const heads = await threads.writer.ask('heads', left);
-      const found = await threads.reader.ask(name, { task, query: question, heads });
+      const heads = await this.#opened().writer.ask('heads', left);
+      const found = await ask({ task, query: question, heads });
       if (found.isDone) return found.answer;
       left = found.left;
       question = null;
@@ -296,10 +321,14 @@ class SqliteEngine implements Engine {
         this.#damageSeen(await reader().ask('page', { query, heads: await heads(headsOfPage(query)) })),
       text: async (query) =>
         this.#damageSeen(await reader().ask('text', { query, heads: await heads(headsOfPage(query)) })),
-      boundaries: (ranges) => this.#askLong('boundaries', ranges, headsOfBoundaries(ranges)),
-      estimate: (ranges) => this.#askLong('estimate', ranges, headsOfRanges(ranges)),
-      aggregate: () => Promise.reject(new InvariantError('aggregate is not answered yet')),
-      across: () => Promise.reject(new InvariantError('across is not answered yet')),
+      boundaries: (ranges) => this.#askLong((question) => reader().ask('boundaries', question), ranges, headsOfBoundaries(ranges)),
+      estimate: (ranges) => this.#askLong((question) => reader().ask('estimate', question), ranges, headsOfRanges(ranges)),
+      aggregate: async (query) =>
+        this.#damageSeen(
+          await this.#askLong((question) => reader().ask('aggregate', question), query, headsOfAggregate(query)),
+        ),
+      across: async (query) =>
+        this.#damageSeen(await this.#askLong((question) => reader().ask('across', question), query, headsOfAcross(query))),
       decimate: () => Promise.reject(new InvariantError('decimate is not answered yet')),
       log: async (query) => reader().ask('log', query),
       alerts: async (query) => reader().ask('alerts', query),
@@ -329,8 +358,6 @@ class SqliteEngine implements Engine {
     };
   }
 }
-
-type LongName = 'boundaries' | 'estimate';
 
 async function stopThreads(threads: Threads): Promise<void> {
   await Promise.all([threads.writer.stop(), threads.reader.stop(), threads.maintenance.stop()]);

@@ -5,15 +5,19 @@ import type { ChunkEdit, ChunkStore } from './chunk-store.ts';
 import type { Database } from './database.ts';
 import { Statements } from './database.ts';
 import { DeviceRows } from './device-rows.ts';
+import type { Stretch } from './head.ts';
 import { firstAtOrAfter } from './head.ts';
 import { writeMeta } from './meta.ts';
 import type { DeviceState, SeriesState } from './series-state.ts';
 import type { StorageTransaction } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
-/** Hears that readings of a time that was sealed before have been written, within the transaction that writes them. */
+/** Hears what sealing writes, within the transaction that writes it. */
 export interface RollupTouch {
+  /** Readings from `timeMin` to `timeMax`, both included, are written. */
   touch(series: number, timeMin: number, timeMax: number): void;
+  /** Takes the first readings of a head, those of purged time, and returns how many: they become no chunk. */
+  absorb(series: number, head: Stretch): number;
 }
 
 /** Chunks that one transaction writes at most, so that a commit waits a few milliseconds for it and no longer. */
@@ -123,6 +127,11 @@ export class Sealer {
     return batch;
   }
 
+  /** The head is due, whatever it holds. */
+  mark(series: SeriesState): void {
+    if (series.head.count > 0) this.#mark(series);
+  }
+
   #mark(series: SeriesState): void {
     if (series.isDue) return;
     series.isDue = true;
@@ -148,8 +157,10 @@ export class Sealer {
     for (const series of together) {
       const { head } = series;
       const inOrder = firstAtOrAfter(head.times, head.count, series.sealedTime + 1);
-      if (inOrder > 0) this.#rollups.touch(series.id, head.times[0], head.times[inOrder - 1]);
-      pieces.push(...this.#cut(series, 0, inOrder, true), ...this.#cut(series, inOrder, head.count, false));
+      const purged = this.#rollups.absorb(series.id, head);
+      const late = Math.max(inOrder, purged);
+      if (purged < head.count) this.#rollups.touch(series.id, head.times[purged], head.times[head.count - 1]);
+      pieces.push(...this.#cut(series, purged, late, true), ...this.#cut(series, late, head.count, false));
     }
     const packed = packTogether(pieces);
     for (const [at, { series, isLate }] of pieces.entries()) edit.insert(series, isLate, packed[at]);

@@ -88,7 +88,7 @@ type PageCalls = {
 
 /** What is asked of readings in as many calls as it takes, so that a long question does not hold up the short ones. */
 type LongCalls = {
-  [Name in 'boundaries' | 'estimate']: {
+  [Name in 'aggregate' | 'across' | 'boundaries' | 'estimate']: {
     question: LongQuestion<Parameters<HistoryQueries[Name]>[0]>;
     answer: LongAnswer<Awaited<ReturnType<HistoryQueries[Name]>>>;
   };

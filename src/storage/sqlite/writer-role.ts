@@ -65,12 +65,18 @@ export function writerRole(path: string): Role {
     tick({ now }) {
       isWorkBlocked = false;
       opened().tick(now);
-      const answer = { uncopiedFrames: opened().uncopiedFrames(), workFailure };
+      const { isRollupWanted } = opened();
+      const answer = { uncopiedFrames: opened().uncopiedFrames(), workFailure, isRollupWanted };
       workFailure = null;
       return { answer };
     },
     retain(plan) {
       opened().state.retention = plan;
+      return { answer: null };
+    },
+    rollupTasks: () => ({ answer: opened().rollupTasks() }),
+    acceptRollups(results) {
+      opened().acceptRollups(results);
       return { answer: null };
     },
     checkpoint() {
@@ -88,12 +94,10 @@ export function writerRole(path: string): Role {
           headReadings: state.headReadings,
           chunks: state.chunks,
           chunkReadings: state.chunkReadings,
-          rollups: 0,
+          ...opened().kept(),
           damagedChunks: state.damagedChunks,
           sealedBytes: state.sealedBytes,
           mergedBytes: state.mergedBytes,
-          purgedReadings: 0,
-          oldestTime: null,
           quarantineEntries: state.quarantine.entries,
           quarantineBytes: state.quarantine.bytes,
         },

@@ -4,6 +4,7 @@ import { newDevice, withFact } from './device-rows.ts';
 import type { RetentionPlan } from '../../domain/retention.ts';
 import { LogMeter } from './log-meter.ts';
 import type { QuarantineSize } from './quarantine-rows.ts';
+import { RollupState } from './rollup-state.ts';
 import type { DeviceState } from './series-state.ts';
 import { SeriesState } from './series-state.ts';
 
@@ -31,6 +32,9 @@ export class WriterState {
   damagedChunks = 0;
   /** Which series is kept how long. */
   retention: RetentionPlan = { policies: [], ofSeries: new Uint16Array(0) };
+  readonly rollups = new RollupState();
+  /** Series of which something has to be summed up or looked at. */
+  readonly rollupsWanted = new Set<number>();
   /** Commits from here on may hold readings that no chunk holds. */
   replayFrom = 1;
 

@@ -19,6 +19,7 @@ import { Eraser } from './eraser.ts';
 import { ErasureWork } from './erasure-work.ts';
 import type { Stretch } from './head.ts';
 import { LogTrimmer } from './log-trimmer.ts';
+import { readMeta } from './meta.ts';
 import type { QuarantineSize } from './quarantine-rows.ts';
 import { QuarantineRows } from './quarantine-rows.ts';
 import { FreeingTransaction, Reserve } from './reserve.ts';
@@ -152,6 +153,18 @@ export class Writer {
   /** What the maintenance thread shall sum up next. Throws `TransactionError`. */
   rollupTasks(): RollupTask[] {
     return this.#desk.tasks();
+  }
+
+  /** What there is of rollups, and what is no longer there. */
+  kept(): { readonly rollups: number; readonly purgedReadings: number; readonly oldestTime: number | null } {
+    const { oldest } = this.state.rollups;
+    let oldestTime = Number.POSITIVE_INFINITY;
+    for (const time of oldest) if (time < oldestTime) oldestTime = time;
+    return {
+      rollups: Number(readMeta(this.#statements, 'rollups') ?? 0),
+      purgedReadings: Number(readMeta(this.#statements, 'purged_readings') ?? 0),
+      oldestTime: Number.isFinite(oldestTime) ? oldestTime : null,
+    };
   }
 
   /** Writes what the maintenance thread summed up, unless it was touched meanwhile. Throws `TransactionError`. */
