@@ -1,21 +1,12 @@
 import { z } from 'zod';
 import { FleetLatest } from '../contract/device.ts';
 import { formatTime } from './moment.ts';
-import { compareText, firstOf } from './page.ts';
+import { firstOf } from './page.ts';
 import { readPage, writePage } from './page-token.ts';
 import { limit, listMax, noParameters, page, pattern } from './parameters.ts';
 import type { ApiPorts, CurrentValue } from './ports.ts';
 import { type Route, route } from './route.ts';
-
-/** Order of series wherever many are listed: by device, then metric. */
-export function compareSeries(left: SeriesName, right: SeriesName): number {
-  return compareText(left.device, right.device) || compareText(left.metric, right.metric);
-}
-
-export interface SeriesName {
-  readonly device: string;
-  readonly metric: string;
-}
+import { compareSeries, type SeriesName } from './series-order.ts';
 
 export function latestRoutes(ports: ApiPorts): readonly Route[] {
   const key = z.tuple([z.string(), z.string()]);

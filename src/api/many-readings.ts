@@ -1,87 +1,73 @@
 import { z } from 'zod';
-import { ManyReadings, type SeriesReadings } from '../contract/reading.ts';
-import { compareSeries, type SeriesName } from './latest.ts';
-import { formatTime } from './moment.ts';
-import { firstOf } from './page.ts';
-import { readPage, writePage } from './page-token.ts';
-import { from, limit, noParameters, page, pattern, readingsMax, to } from './parameters.ts';
+import { GroupedBuckets, ManyBuckets, ManyReadings, Reduction } from '../contract/reading.ts';
+import type { Downloads } from './downloads.ts';
+import { noParameters, pattern } from './parameters.ts';
 import type { ApiPorts } from './ports.ts';
-import { checkRange, rangeKey } from './readings.ts';
+import { answerReadings, beginOf } from './reading-answer.ts';
+import { readingParameters, tag } from './reading-parameters.ts';
+import { questionOf } from './reading-question.ts';
+import { type AskedSeries, askedSeries, matching } from './reading-series.ts';
+import { readingAlternatives, readingRules } from './readings.ts';
 import { type Route, route } from './route.ts';
+import { compareSeries, type SeriesOrder } from './series-order.ts';
 
-/** Series looked into for one page, so that a wide filter over a quiet range still answers soon. */
-const seriesPerPage = 200;
+const groupBy = z.string().min(1).max(64).optional().meta({
+  description:
+    'Makes the series of each group one, bucket by bucket: the key of a tag, `device` (all its metrics that match) or `metric`. Series of different metrics are not mixed but by `device`',
+  example: 'site',
+});
 
-/** Where the next page begins: the whole range, the series it begins with, and from what time inside that series. */
-const key = z.tuple([rangeKey, z.string(), z.string(), z.number()]);
+const reduce = Reduction.optional().meta({
+  description: 'How the values of the series of a group become one; with `groupBy`, `avg` when left out',
+});
 
-export function manyReadingsRoutes(ports: ApiPorts): readonly Route[] {
+export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Downloads): readonly Route[] {
   const many = route({
     method: 'GET',
     path: '/api/v1/readings',
     id: 'getReadings',
     tag: 'readings',
-    summary: 'Raw readings of many series',
-    description:
-      'Series by device and metric, each oldest first; series without readings in the range are left out. `limit` counts readings. A page may end inside a series, and may be empty while `next` is not null: read on until it is.',
+    summary: 'Readings of many series: raw, by bucket, decimated or grouped',
+    description: `Series by device and metric; those without readings in the range are left out. ${readingRules} \`limit\` counts readings, with \`bucket\`, \`points\` or \`pick\` series, with \`groupBy\` buckets. A page of readings may end inside a series, and may be empty while \`next\` is not null: read on until it is.`,
     params: noParameters,
     query: z.object({
       device: pattern('device id'),
       metric: pattern('metric name'),
-      from,
-      to,
-      limit: limit(readingsMax),
-      page,
+      tag,
+      groupBy,
+      reduce,
+      ...readingParameters,
     }),
     body: null,
-    success: { status: 200, description: 'Readings by series', schema: ManyReadings },
-    async handler({ query, now, filters }) {
-      const resumed = query.page === undefined ? null : readPage(filters, query.page, key);
-      const [begin, end] = resumed?.[0] ?? [query.from(now), query.to(now)];
-      checkRange({ from: begin, to: end });
-      const first: SeriesName = { device: resumed?.[1] ?? '', metric: resumed?.[2] ?? '' };
-      const matching = ports.latest.select(query.device.matches, query.metric.matches);
-      const page = firstOf(notBefore(matching, first), seriesPerPage, compareSeries);
-
-      const shown: SeriesReadings[] = [];
-      let room = query.limit;
-      for (const [index, current] of page.rows.entries()) {
-        const { device, metric } = current;
-        const isCut = resumed !== null && compareSeries(current, first) === 0;
-        const samples = await ports.reader.readings({
-          series: current.series,
-          from: isCut ? resumed[3] : begin,
-          to: end,
-          order: 'asc',
-          limit: room,
-        });
-        if (samples.length > 0) {
-          const readings = samples.map(({ time, value }) => ({ time: formatTime(time), value }));
-          shown.push({ device, metric, unit: ports.units.of(device, metric), readings });
-        }
-        room -= samples.length;
-        if (room === 0) {
-          const isLast = index === page.rows.length - 1 && !page.more;
-          const rest = (samples.at(-1)?.time ?? begin) + 1;
-          const isDone = isLast && (await isEmpty(current.series, rest, end));
-          const next = isDone ? null : writePage(filters, [[begin, end], device, metric, rest]);
-          return { series: shown, next };
-        }
+    success: {
+      status: 200,
+      description: 'Readings or buckets, by series or group',
+      schema: z.union([ManyReadings, ManyBuckets, GroupedBuckets]),
+      alternatives: readingAlternatives,
+    },
+    refusals: ['duration_invalid'],
+    handler({ query, now, filters, accepts }) {
+      const question = questionOf(query, accepts, { isMany: true });
+      const { range, first, at } = beginOf(query, question, now, filters);
+      const sorted = order.all();
+      const begin = first ?? { device: '', metric: '' };
+      const filter = { device: query.device, metric: query.metric, tag: query.tag };
+      function* series(): Generator<AskedSeries> {
+        for (const one of matching(ports, sorted, filter, begin)) yield askedSeries(ports, one);
       }
-      const last = page.rows.at(-1);
-      // Nothing of the last series is left, and the next page begins by finding that out.
-      const next = page.more && last ? writePage(filters, [[begin, end], last.device, last.metric, end]) : null;
-      return { series: shown, next };
+      // The series that was begun may be gone from the filter, or never have been: then the next one begins anew.
+      const begun = matching(ports, sorted, filter, begin).next();
+      const isBegun = first !== null && !begun.done && compareSeries(begun.value, first) === 0;
+      return answerReadings(ports, downloads, {
+        question,
+        range,
+        series,
+        single: null,
+        at: isBegun ? at : null,
+        timeZone: question.timeZone,
+        filters,
+      });
     },
   });
-
   return [many];
-
-  async function isEmpty(series: number, from: number, to: number): Promise<boolean> {
-    return from >= to || (await ports.reader.readings({ series, from, to, order: 'asc', limit: 1 })).length === 0;
-  }
-}
-
-function* notBefore<T extends SeriesName>(rows: Iterable<T>, first: SeriesName): Generator<T> {
-  for (const row of rows) if (compareSeries(row, first) >= 0) yield row;
 }

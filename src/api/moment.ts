@@ -1,4 +1,3 @@
-import type { Duration } from '../base/duration.ts';
 import { parseDuration } from '../base/duration.ts';
 import { RejectedError } from '../base/errors.ts';
 
@@ -25,18 +24,6 @@ export function parseMoment(text: string): Moment {
   }
   const time = /^\d{1,17}$/.test(text) ? epochTime(text) : rfc3339Time(text);
   return () => time;
-}
-
-/** A width of buckets: a whole number of milliseconds, at least one. Throws `RejectedError` (`duration_invalid`). */
-export function parseWidth(text: string): Duration {
-  if (/^\d*(month|year|mo|y|M)s?$/.test(text)) {
-    throw new RejectedError('duration_invalid', `"${text}" is a calendar span; buckets take ms, s, m, h, d and w`);
-  }
-  const width = parseDuration(text);
-  if (!Number.isSafeInteger(width) || width < 1) {
-    throw new RejectedError('duration_invalid', `"${text}" must be a whole number of milliseconds, at least 1ms`);
-  }
-  return width;
 }
 
 /** RFC 3339 in UTC with milliseconds. */

@@ -3,7 +3,7 @@ import { RejectedError } from '../base/errors.ts';
 import { parseDuration } from '../base/duration.ts';
 import { parseCursor } from '../domain/cursor.ts';
 import { compileGlob, type Glob, isGlob } from '../domain/glob.ts';
-import { parseMoment, parseWidth } from './moment.ts';
+import { parseMoment } from './moment.ts';
 import { addFault } from './validation.ts';
 
 /** The parameters that many routes share: how they are written, what they become, and how OpenAPI describes them. */
@@ -67,16 +67,6 @@ export function moment(description: string, preset: string) {
 export const from = moment('Begin, inclusive', '-1h');
 export const to = moment('End, exclusive', 'now');
 
-export const width = z
-  .string()
-  .transform((text, context) => parsed(context, () => parseWidth(text)))
-  .optional()
-  .meta({
-    description:
-      'Width of the buckets (`1m`, `1h`, `1d`; units ms s m h d w). They begin at whole multiples of it since the epoch, weeks on Monday, in UTC',
-    override: { type: 'string', example: '1m' },
-  });
-
 export function wait(maxMs: number) {
   return z
     .string()
@@ -109,9 +99,10 @@ export const flag = z
   .enum(['true', 'false'])
   .default('false')
   .transform((text) => text === 'true')
-  .meta({ override: { type: 'boolean', default: false } });
+  .meta({ override: { type: 'boolean', enum: [true, false], default: false } });
 
-function parsed<T>(context: z.RefinementCtx, parse: () => T): T {
+/** For a schema's transform: the fault of a parser that throws `RejectedError`. */
+export function parsed<T>(context: z.RefinementCtx, parse: () => T): T {
   try {
     return parse();
   } catch (error) {

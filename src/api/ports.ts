@@ -32,6 +32,7 @@ import type { RetentionPolicy, RetentionRule } from '../domain/retention.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Series } from '../domain/series.ts';
 import type { Webhook } from '../domain/webhook.ts';
+import type { AcrossColumns, Reduction } from '../history/queries.ts';
 import type { HistoryReader } from '../history/reader.ts';
 
 /** What the API asks of the rest of the gateway. Everything is handed in; it keeps no state of its own. */
@@ -53,6 +54,7 @@ export interface ApiPorts {
   readonly names: SeriesNames;
   readonly devices: Devices;
   readonly reader: HistoryReader;
+  readonly across: Across;
   readonly stream: Stream;
   readonly catalog: Catalog;
   readonly decisions: Decisions;
@@ -212,6 +214,13 @@ export interface Erasure {
     readonly tokens?: readonly TokenChange[];
     readonly commands?: readonly Command[];
   }): Promise<{ readonly seq: number; readonly deleted: Deleted | null }>;
+}
+
+/** How partial sums over series become one, and what is told of them. */
+export interface Across {
+  merge(parts: readonly AcrossColumns[]): AcrossColumns;
+  /** One for each bucket. */
+  reduce(columns: AcrossColumns, reduction: Reduction): readonly (number | null)[];
 }
 
 /** Every series that was ever numbered, 1 to `size`; a number keeps its name. */

@@ -5,6 +5,7 @@ import { deleteReadingsRoutes } from './delete-readings.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { deviceTokenRoutes } from './device-tokens.ts';
 import { deviceRoutes } from './devices.ts';
+import { Downloads } from './downloads.ts';
 import { influxRoutes } from './influx.ts';
 import { ingestRoutes } from './ingest.ts';
 import { keyRoutes } from './keys.ts';
@@ -23,11 +24,14 @@ import { retentionRoutes } from './retention.ts';
 import { type Route, route } from './route.ts';
 import { ruleRoutes } from './rules.ts';
 import { storageRoutes } from './storage.ts';
+import { SeriesOrder } from './series-order.ts';
 import { streamRoutes } from './stream.ts';
 import { webhookRoutes } from './webhooks.ts';
 
 /** The flat route table: everything that the API answers, in the order in which the documentation shows it. */
 export function routeTable(ports: ApiPorts): readonly Route[] {
+  const order = new SeriesOrder(ports.names);
+  const downloads = new Downloads(ports.reader, ports.limits.downloadsMax);
   const routes: Route[] = [
     ...deviceRoutes(ports),
     ...deviceTokenRoutes(ports),
@@ -36,8 +40,8 @@ export function routeTable(ports: ApiPorts): readonly Route[] {
     ...provisioningRoutes(ports),
     ...commandRoutes(ports),
     ...latestRoutes(ports),
-    ...readingRoutes(ports),
-    ...manyReadingsRoutes(ports),
+    ...readingRoutes(ports, downloads),
+    ...manyReadingsRoutes(ports, order, downloads),
     ...ingestRoutes(ports),
     ...deleteReadingsRoutes(ports),
     ...influxRoutes(ports),

@@ -10,6 +10,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { ruleFaults } from '../catalog/rule-faults.ts';
 import type { CommandBook } from '../commands/command-book.ts';
 import { decodeInfluxBatch } from '../decode/influx.ts';
+import { mergeAcross, reduce } from '../history/across.ts';
 import type { Intake } from '../pipeline/intake.ts';
 import { payloadOptions } from './dialects.ts';
 import type { Identity } from './identity.ts';
@@ -75,6 +76,7 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
     names: memory.registry,
     devices,
     reader: engine.reader,
+    across: { merge: mergeAcross, reduce },
     stream: outlets.live,
     catalog,
     decisions: catalog,

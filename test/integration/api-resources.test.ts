@@ -100,10 +100,10 @@ test('a bucket shows the aggregates that were asked for, and only with a bucket'
   ]);
   const some = await get('getDeviceReadings', `${path}&agg=last,sum,first`);
   expect(some.buckets[0]).toEqual({ time: new Date(now).toISOString(), sum: 4, first: 1, last: 3 });
-  for (const query of ['bucket=1m&agg=median', 'agg=avg', 'bucket=1m&order=desc']) {
+  for (const query of ['bucket=1m&agg=medium', 'agg=avg', 'bucket=1m&order=desc']) {
     expectProblem(await ask(port, `/api/v1/devices/a/readings?metric=x&${query}`), 'parameter_invalid');
   }
-  for (const bucket of ['0s', '0.5ms', '1month', 'wide']) {
+  for (const bucket of ['0s', '0.5ms', '1mo', 'wide']) {
     expectProblem(await ask(port, `/api/v1/devices/a/readings?metric=x&bucket=${bucket}`), 'duration_invalid');
   }
 });

@@ -33,10 +33,12 @@ import type { RetentionRule } from '../../src/domain/retention.ts';
 import type { Rule } from '../../src/domain/rule.ts';
 import type { Series } from '../../src/domain/series.ts';
 import type { Webhook } from '../../src/domain/webhook.ts';
-import type { Bucket, HistoryReader, Sample } from '../../src/history/reader.ts';
+import { mergeAcross, reduce } from '../../src/history/across.ts';
+import type { HistoryReader, Sample } from '../../src/history/reader.ts';
 import { createIdentity } from './api-identity.ts';
 import { CommandBook } from '../../src/commands/command-book.ts';
 import { FakeClock } from './fake-clock.ts';
+import { memoryHistory } from './memory-history.ts';
 
 /** The rest of the gateway as the API sees it, small and in memory. */
 export class Strangers {
@@ -160,6 +162,7 @@ export class Strangers {
         get: (device) => checked(() => this.devices.get(device)),
       },
       reader: this.#reader(checked),
+      across: { merge: mergeAcross, reduce },
       ...this.#checkedIdentity(checked),
       commands: {
         create: async (draft) => checked(() => this.commandBook.create(draft)),
@@ -291,7 +294,7 @@ export class Strangers {
     }
   }
 
-  #samples(id: number, from: number, to: number): Sample[] {
+  #samples(id: number, from = Number.NEGATIVE_INFINITY, to = Number.POSITIVE_INFINITY): readonly Sample[] {
     const series = [...this.series.values()].find((series) => series.id === id);
     return series?.samples.filter(({ time }) => time >= from && time < to) ?? [];
   }
@@ -358,16 +361,9 @@ export class Strangers {
   #reader(checked: <T>(answer: () => T) => T): HistoryReader {
     const answer = <T>(make: () => T): Promise<T> => Promise.resolve(checked(make));
     return {
-      readings: ({ series, from, to, order, limit }) =>
-        answer(() => {
-          const samples = this.#samples(series, from, to);
-          return (order === 'asc' ? samples : samples.reverse()).slice(0, limit);
-        }),
-      buckets: ({ series, from, to, width, limit }) =>
-        answer(() => {
-          const groups = Map.groupBy(this.#samples(series, from, to), ({ time }) => Math.floor(time / width) * width);
-          return [...groups].map(([time, samples]) => bucketOf(time, samples)).slice(0, limit);
-        }),
+      ...memoryHistory((series) => this.#samples(series), answer),
+      readings: () => Promise.reject(new Error('asked by page')),
+      buckets: () => Promise.reject(new Error('asked by aggregate')),
       log: () => answer(() => ({ batches: [], last: this.seq, firstKept: 1 })),
       alerts: ({ limit, state, ruleId, device, after }) =>
         answer(() =>
@@ -495,21 +491,6 @@ function parseRows(text: string, format: string): Reading[] {
 
 function found<T>(value: T | undefined): Promise<T> {
   return value === undefined ? Promise.reject(new RejectedError('not_found', 'gone')) : Promise.resolve(value);
-}
-
-function bucketOf(time: number, samples: readonly Sample[]): Bucket {
-  const numbers = samples.map(({ value }) => Number(value));
-  const sum = numbers.reduce((left, right) => left + right, 0);
-  return {
-    time,
-    count: samples.length,
-    sum,
-    avg: sum / samples.length,
-    min: Math.min(...numbers),
-    max: Math.max(...numbers),
-    first: samples[0].value,
-    last: samples[samples.length - 1].value,
-  };
 }
 
 /** What takes over a connection and has nothing to say. */

@@ -113,7 +113,13 @@ test('lists take limit and page, and no route takes a parameter without a descri
   expect(parsed.paths['/api/v1/devices/{id}/readings'].get?.parameters).toContainEqual(
     expect.objectContaining({
       name: 'limit',
-      schema: expect.objectContaining({ type: 'integer', default: 100, maximum: 10_000 }),
+      schema: expect.objectContaining({
+        default: 100,
+        oneOf: [
+          { type: 'integer', minimum: 1, maximum: 10_000 },
+          { type: 'string', const: 'all' },
+        ],
+      }),
     }),
   );
 });

@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { formatTime, parseMoment, parseWidth } from '../../src/api/moment.ts';
+import { gridOf, parseBucketWidth } from '../../src/api/bucket-width.ts';
+import { earlier, later, parseOffset } from '../../src/api/earlier-period.ts';
+import { compareSeries, indexOfFirst, SeriesOrder } from '../../src/api/series-order.ts';
+import { offsetAt } from '../../src/base/time-zone.ts';
+import { gridOf as historyGrid } from '../../src/history/bucket-grid.ts';
+import { formatTime, parseMoment } from '../../src/api/moment.ts';
 import { nearest } from '../../src/base/nearest.ts';
 import { readPage, writePage } from '../../src/api/page-token.ts';
 import { compareText, firstOf } from '../../src/api/page.ts';
@@ -10,6 +15,7 @@ import { pointerOf } from '../../src/api/validation.ts';
 import { RejectedError } from '../../src/base/errors.ts';
 
 const now = Date.UTC(2026, 10, 20, 9, 30);
+const utc = (): number => 0;
 const at = (text: string): number => parseMoment(text)(now);
 
 describe('a moment', () => {
@@ -105,14 +111,117 @@ describe('a moment', () => {
   });
 });
 
-test('a width is a whole number of milliseconds, at least one', () => {
-  expect([parseWidth('1m'), parseWidth('1ms'), parseWidth('0.5s'), parseWidth('1h30m')]).toEqual([
-    60_000, 1, 500, 5_400_000,
-  ]);
-  for (const text of ['', '0s', '0.5ms', '1', '-1m', '1month', '2year', 'm']) {
-    expect(() => parseWidth(text)).toThrow(RejectedError);
-  }
-  expect(() => parseWidth('1month')).toThrow(/calendar/);
+describe('a width of buckets', () => {
+  test('is a whole number of milliseconds, at least one; whole days and weeks are those of a calendar', () => {
+    expect(['1m', '1ms', '0.5s', '1h30m', '36h'].map(parseBucketWidth)).toEqual(
+      [60_000, 1, 500, 5_400_000, 129_600_000].map((ms) => ({ kind: 'span', ms })),
+    );
+    expect(['1d', '24h', '3d', '1w', '7d', '2w', '1month', '3quarters', '1year'].map(parseBucketWidth)).toEqual(
+      [
+        ['day', 1],
+        ['day', 1],
+        ['day', 3],
+        ['week', 1],
+        ['week', 1],
+        ['week', 2],
+        ['month', 1],
+        ['quarter', 3],
+        ['year', 1],
+      ].map(([unit, count]) => ({ kind: 'calendar', unit, count })),
+    );
+    for (const text of ['', '0s', '0.5ms', '1', '-1m', 'm', '0month', '1mo', '1y', '1M', '100001days', 'month']) {
+      expect(() => parseBucketWidth(text), text).toThrow(RejectedError);
+    }
+    expect(() => parseBucketWidth('1y')).toThrow(/1year/);
+  });
+
+  test('that does not divide a day has no place on a wall clock', () => {
+    const grid = (text: string, zone: string | null) => gridOf(parseBucketWidth(text), zone);
+    expect(grid('7m', null)).toEqual({ kind: 'fixed', width: 420_000, origin: 0 });
+    expect(grid('7m', 'Etc/UTC')).toEqual({ kind: 'fixed', width: 420_000, origin: 0 });
+    expect(grid('7m', 'Europe/Berlin')).toBeNull();
+    expect(grid('15m', 'Asia/Kathmandu')).toEqual({ kind: 'wall', width: 900_000, timeZone: 'Asia/Kathmandu' });
+    expect(grid('1d', 'Europe/Berlin')).toEqual({ kind: 'calendar', unit: 'day', count: 1, timeZone: 'Europe/Berlin' });
+    expect(grid('1month', null)).toEqual({ kind: 'calendar', unit: 'month', count: 1, timeZone: 'UTC' });
+  });
+
+  test('in UTC begins where the calendar of UTC does', () => {
+    const time = fc.integer({ min: Date.UTC(1971, 0), max: Date.UTC(2100, 0) });
+    const text = fc.constantFrom('1d', '2d', '5d', '1w', '2w', '3w');
+    fc.assert(
+      fc.property(time, text, (time, text) => {
+        const width = parseBucketWidth(text);
+        if (width.kind !== 'calendar') throw new Error('days and weeks are of a calendar');
+        const fixed = gridOf(width, 'UTC');
+        if (fixed === null) throw new Error('UTC has buckets of any width');
+        const calendar = historyGrid({ ...width, timeZone: 'UTC' });
+        expect(historyGrid(fixed).begin(time)).toBe(calendar.begin(time));
+      }),
+    );
+  });
+});
+
+describe('an earlier period', () => {
+  const berlin = (time: number): number => offsetAt('Europe/Berlin', time);
+
+  test('a day before a clock was set is the same time of day', () => {
+    // Clocks went forward on 29 March 2026 at 01:00 UTC.
+    const noon = Date.UTC(2026, 2, 29, 10);
+    expect(earlier(noon, parseOffset('1d'), berlin)).toBe(Date.UTC(2026, 2, 28, 11));
+    expect(earlier(noon, parseOffset('24h'), berlin)).toBe(Date.UTC(2026, 2, 28, 11));
+    expect(earlier(noon, parseOffset('25h'), berlin)).toBe(Date.UTC(2026, 2, 28, 9));
+    expect(earlier(noon, parseOffset('1d'), utc)).toBe(Date.UTC(2026, 2, 28, 10));
+  });
+
+  test('so many months before keeps to the end of a shorter month', () => {
+    expect(earlier(Date.UTC(2026, 2, 31, 6), parseOffset('1month'), utc)).toBe(Date.UTC(2026, 1, 28, 6));
+    expect(earlier(Date.UTC(2024, 1, 29), parseOffset('1year'), utc)).toBe(Date.UTC(2023, 1, 28));
+    expect(later(Date.UTC(2025, 10, 30), parseOffset('1quarter'), utc)).toBe(Date.UTC(2026, 1, 28));
+  });
+
+  test('and back again is where it was, wherever clocks stand still on both sides', () => {
+    const time = fc.integer({ min: Date.UTC(2000, 0), max: Date.UTC(2038, 0) });
+    const offset = fc.constantFrom('1ms', '90m', '1d', '3d', '1w', '52w');
+    const zone = fc.constantFrom('UTC', 'Asia/Kathmandu', 'Europe/Berlin', 'America/St_Johns');
+    fc.assert(
+      fc.property(time, offset, zone, (time, text, name) => {
+        const zone = (at: number): number => offsetAt(name, at);
+        const there = earlier(time, parseOffset(text), zone);
+        const span = (at: number): boolean => zone(at - 7_200_000) === zone(at + 7_200_000);
+        fc.pre(span(time) && span(there));
+        expect(later(there, parseOffset(text), zone)).toBe(time);
+      }),
+    );
+  });
+
+  test.each(['', '0s', '-1d', '1y', '0month', '99999years'])('"%s" back is refused', (text) => {
+    expect(() => parseOffset(text)).toThrow(RejectedError);
+  });
+});
+
+test('series stand by device and metric, whenever they came', () => {
+  const name = fc.record({ device: fc.constantFrom('a', 'b', 'c', 'd'), metric: fc.constantFrom('x', 'y', 'z') });
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(name, { selector: ({ device, metric }) => `${device}/${metric}` }),
+      name,
+      (rows, sought) => {
+        const names = rows.map((row, index) => ({ id: index + 1, ...row }));
+        let size = 0;
+        const order = new SeriesOrder({
+          get size() {
+            return size;
+          },
+          series: (id) => names[id - 1],
+        });
+        for (size = 0; size < names.length; size += 2) {
+          const sorted = order.all();
+          expect(sorted).toEqual(names.slice(0, size).sort(compareSeries));
+          expect(indexOfFirst(sorted, sought)).toBe(sorted.filter((one) => compareSeries(one, sought) < 0).length);
+        }
+      },
+    ),
+  );
 });
 
 describe('a page token', () => {

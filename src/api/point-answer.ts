@@ -1,0 +1,116 @@
+import type { DamagedStretch } from '../history/queries.ts';
+import type { SampleColumns } from '../domain/sample-columns.ts';
+import type { Downloads } from './downloads.ts';
+import type { ApiPorts } from './ports.ts';
+import { boundaryTexts, type Comparison, comparisonOf, type ReadingAsk } from './reading-ask.ts';
+import type { Question, Range } from './reading-question.ts';
+import type { AskedSeries } from './reading-series.ts';
+import { columnsText, readingsTable, rowsText } from './reading-table.ts';
+import { manyTurns, type ShownSeries, shownAs, type TableTurn, writeTables } from './table-answer.ts';
+import type { WrittenAnswer } from './written-answer.ts';
+
+type PointShape = Extract<Question['shape'], { readonly kind: 'points' }>;
+type PickShape = Extract<Question['shape'], { readonly kind: 'pick' }>;
+
+/** Points that are asked for at once, over all series. */
+const pointsAtOnce = 50_000;
+/** Series of which one reading is picked at once. */
+const picksAtOnce = 1_000;
+
+/** The shape of each series in few of its readings. */
+export function answerPoints(
+  ports: ApiPorts,
+  downloads: Downloads,
+  ask: ReadingAsk,
+  { points, method }: PointShape,
+): Promise<WrittenAnswer> {
+  const { question, range } = ask;
+  const damaged: DamagedStretch[] = [];
+  const comparison = comparisonOf(ask);
+  const atOnce = Math.max(1, Math.min(1_000, Math.floor(pointsAtOnce / points)));
+  return writeTables(ports, downloads, ask, {
+    list: 'readings',
+    names: ['value'],
+    damaged,
+    turns: () => turnsOf(ask, atOnce, show),
+  });
+
+  async function show(series: readonly AskedSeries[]): Promise<readonly ShownSeries[]> {
+    const [parts, compared, boundaries] = await Promise.all([
+      decimated(series, range),
+      comparison ? decimated(series, comparison.range(range)) : null,
+      boundaryTexts(
+        ports,
+        ask,
+        series.map(({ id }) => ({ series: id, ...range })),
+      ),
+    ]);
+    return series.map((one, index) => {
+      const { columns, resolution } = parts[index];
+      const facts = `,"resolution":${JSON.stringify(resolution)},"method":${JSON.stringify(method)}`;
+      const beside = comparison && compared ? comparedText(comparison, compared[index].columns) : '';
+      return { ...shownAs(one, facts + boundaries[index].text + beside), table: readingsTable(columns) };
+    });
+  }
+
+  async function decimated(series: readonly AskedSeries[], range: Range) {
+    const ranges = series.map(({ id }) => ({ series: id, ...range }));
+    const page = await ports.reader.decimate({ ranges, points, method });
+    damaged.push(...page.damaged);
+    return page.parts;
+  }
+
+  function comparedText({ text, move }: Comparison, columns: SampleColumns): string {
+    const table = readingsTable(columns, move);
+    const body = question.format === 'json' ? `"readings":[${rowsText(table)}]` : columnsText(table);
+    return `,"compare":{"offset":${JSON.stringify(text)},${body}}`;
+  }
+}
+
+/** Of each series the first or the last reading of the range. */
+export function answerPick(
+  ports: ApiPorts,
+  downloads: Downloads,
+  ask: ReadingAsk,
+  { pick }: PickShape,
+): Promise<WrittenAnswer> {
+  const { from, to } = ask.range;
+  // The first reading at or after the begin, or the last before the end, which may lie on the other side of the range.
+  const at = pick === 'first' ? from : to;
+  return writeTables(ports, downloads, ask, {
+    list: 'readings',
+    names: ['value'],
+    damaged: [],
+    turns: () => turnsOf(ask, picksAtOnce, show),
+  });
+
+  async function show(series: readonly AskedSeries[]): Promise<readonly ShownSeries[]> {
+    const boundaries = await ports.reader.boundaries(series.map(({ id }) => ({ series: id, from: at, to: at })));
+    return series.map((one, index) => {
+      const sample = pick === 'first' ? boundaries[index].after : boundaries[index].before;
+      const samples = sample && sample.time >= from && sample.time < to ? [sample] : [];
+      const times = samples.map(({ time }) => time);
+      const values = samples.map(({ value }) => value);
+      return { ...shownAs(one, ''), table: { count: samples.length, times, names: ['value'], columns: [values] } };
+    });
+  }
+}
+
+/** Of many, series without readings are left out. */
+function turnsOf(
+  ask: ReadingAsk,
+  atOnce: number,
+  show: (series: readonly AskedSeries[]) => Promise<readonly ShownSeries[]>,
+): AsyncGenerator<TableTurn> {
+  if (ask.single !== null) return oneTurn(ask.single, show);
+  return manyTurns(ask, atOnce, async (series) =>
+    (await show(series)).map((one) => (one.table.count === 0 ? null : one)),
+  );
+}
+
+async function* oneTurn(
+  series: AskedSeries,
+  show: (series: readonly AskedSeries[]) => Promise<readonly ShownSeries[]>,
+): AsyncGenerator<TableTurn> {
+  yield { shown: await show([series]), next: null };
+}

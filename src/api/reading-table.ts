@@ -1,0 +1,96 @@
+import type { Value } from '../domain/reading.ts';
+import { type SampleColumns, sampleValue } from '../domain/sample-columns.ts';
+import { formatTime } from './moment.ts';
+
+/** Times with one or more named values each: buckets, points, or a few readings. Small enough for the main thread. */
+export interface Table {
+  readonly count: number;
+  /** Epoch ms. */
+  readonly times: Float64Array | readonly number[];
+  /** What the values are called, one for each column. */
+  readonly names: readonly string[];
+  readonly columns: readonly (readonly (Value | null)[])[];
+}
+
+/** Readings as a table. `move` puts their times elsewhere. */
+export function readingsTable(columns: SampleColumns, move?: (time: number) => number): Table {
+  const { count } = columns;
+  const values: Value[] = [];
+  for (let row = 0; row < count; row++) values.push(sampleValue(columns, row));
+  const times = columns.times.subarray(0, count);
+  return { count, times: move ? times.map(move) : times, names: ['value'], columns: [values] };
+}
+
+/** `{"time":"…","avg":…}` with commas between. */
+export function rowsText({ count, times, names, columns }: Table): string {
+  const keys = names.map((name) => `,${JSON.stringify(name)}:`);
+  let text = '';
+  for (let row = 0; row < count; row++) {
+    text += `${row === 0 ? '' : ','}{"time":"${formatTime(times[row])}"`;
+    for (let column = 0; column < keys.length; column++) text += keys[column] + valueText(columns[column][row]);
+    text += '}';
+  }
+  return text;
+}
+
+/** `"times":[…],"avg":[…]`; the values of readings are called `values`. */
+export function columnsText({ count, times, names, columns }: Table): string {
+  let text = `"times":[${times.slice(0, count).join(',')}]`;
+  for (const [index, name] of names.entries()) {
+    const values = columns[index].slice(0, count).map(valueText).join(',');
+    text += `,${JSON.stringify(name === 'value' ? 'values' : name)}:[${values}]`;
+  }
+  return text;
+}
+
+/** A line for each row, `head` being the members in front of its time, with a comma behind. */
+export function linesText(table: Table, head: string): string {
+  const { count, times, names, columns } = table;
+  const keys = names.map((name) => `,${JSON.stringify(name)}:`);
+  let text = '';
+  for (let row = 0; row < count; row++) {
+    text += `{${head}"time":"${formatTime(times[row])}"`;
+    for (let column = 0; column < keys.length; column++) text += keys[column] + valueText(columns[column][row]);
+    text += '}\n';
+  }
+  return text;
+}
+
+/** Records of RFC 4180: what `before` and `after` hold, and between them the time and the columns that are named. */
+export function csvText(
+  table: Table,
+  names: readonly string[],
+  { before, after }: { readonly before: string; readonly after: string },
+): string {
+  const { count, times } = table;
+  const columns = names.map((name) => table.columns[table.names.indexOf(name)]);
+  let text = '';
+  for (let row = 0; row < count; row++) {
+    text += `${before}${formatTime(times[row])}`;
+    for (const column of columns) text += `,${csvValue(column?.[row] ?? null)}`;
+    text += `${after}\r\n`;
+  }
+  return text;
+}
+
+/** JSON. A number beyond all bounds, such as the sum of very large ones, is null. */
+export function valueText(value: Value | null): string {
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'null';
+  return value === null ? 'null' : JSON.stringify(value);
+}
+
+export function csvField(text: string): string {
+  return formula.test(text) || /[",\r\n]/.test(text) ? quoted(text) : text;
+}
+
+/** As the downloads write it: texts in quotes, with an apostrophe before what a spreadsheet would take for a formula (CWE-1236). */
+function csvValue(value: Value | null): string {
+  if (value === null || (typeof value === 'number' && !Number.isFinite(value))) return '';
+  return typeof value === 'string' ? quoted(value) : String(value);
+}
+
+const formula = /^'*[=+\-@\t\r]/;
+
+function quoted(text: string): string {
+  return `"${formula.test(text) ? "'" : ''}${text.replaceAll('"', '""')}"`;
+}

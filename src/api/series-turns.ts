@@ -1,0 +1,42 @@
+import type { AskedSeries } from './reading-series.ts';
+
+export interface TurnLimits {
+  /** Series that are shown at most; null: no end. */
+  readonly limit: number | null;
+  /** Series in one question. */
+  readonly atOnce: number;
+  /** Series that are looked into for one page. */
+  readonly seriesMax: number;
+}
+
+/** What was shown of a turn, and the series with which it goes on; null: none is left. */
+export interface Turn<T> {
+  readonly shown: readonly T[];
+  readonly next: AskedSeries | null;
+}
+
+/**
+ * Asks for series a few at a time until so many were shown. `ask` answers for each of its series what to show, or null
+ * where there is nothing.
+ */
+export async function* seriesTurns<T>(
+  source: Iterator<AskedSeries>,
+  { limit, atOnce, seriesMax }: TurnLimits,
+  ask: (series: readonly AskedSeries[]) => Promise<readonly (T | null)[]>,
+): AsyncGenerator<Turn<T>> {
+  let room = limit ?? Number.POSITIVE_INFINITY;
+  let looked = 0;
+  let ahead = source.next();
+  while (!ahead.done) {
+    const series: AskedSeries[] = [];
+    while (!ahead.done && series.length < Math.min(room, atOnce)) {
+      series.push(ahead.value);
+      ahead = source.next();
+    }
+    const shown = (await ask(series)).filter((one) => one !== null);
+    room -= shown.length;
+    looked += series.length;
+    yield { shown, next: ahead.done ? null : ahead.value };
+    if (room <= 0 || (limit !== null && looked >= seriesMax)) return;
+  }
+}
