@@ -1,8 +1,6 @@
-import { statSync } from 'node:fs';
 import { InvariantError } from '../../base/errors.ts';
+import { copyStore } from './backup.ts';
 import type { Database } from './database.ts';
-import { Statements } from './database.ts';
-import { readMeta } from './meta.ts';
 import { Reserve } from './reserve.ts';
 import type { Handlers, Role } from './role.ts';
 import { RollupMaker } from './rollup-maker.ts';
@@ -24,19 +22,14 @@ export function maintenanceRole(path: string): Role {
       if (!database) throw new InvariantError('maintenance is not open');
       return { answer: database.checkpoint() };
     },
-    reserve: ({ bytes }) => ({ answer: { isWhole: new Reserve(path, bytes).fill() } }),
-    backup({ path: copy }) {
-      if (!database) throw new InvariantError('maintenance is not open');
-      database.prepare('VACUUM INTO ?').run(copy);
-      const [epoch, seq] = [
-        readMeta(new Statements(database), 'epoch'),
-        database.number('SELECT max(seq) FROM commit_log'),
-      ];
-      return { answer: { epoch: String(epoch), seq, bytes: statSync(copy).size } };
-    },
     rollUp(tasks) {
       if (!maker) throw new InvariantError('maintenance is not open');
       return { answer: maker.run(tasks) };
+    },
+    reserve: ({ bytes }) => ({ answer: { isWhole: new Reserve(path, bytes).fill() } }),
+    backup({ path: copy }) {
+      if (!database) throw new InvariantError('maintenance is not open');
+      return { answer: copyStore(database, copy) };
     },
     close() {
       database?.close();
