@@ -1,14 +1,26 @@
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Aggregate, BucketFill, MetricKind } from '../../src/domain/aggregate.ts';
+import { bucketFills, plainAggregates } from '../../src/domain/aggregate.ts';
+import type { BucketGrid } from '../../src/domain/bucket-grid.ts';
 import { sampleValue } from '../../src/domain/sample-columns.ts';
 import type { Value } from '../../src/domain/reading.ts';
+import { BucketFold } from '../../src/history/bucket-fold.ts';
+import { gridOf } from '../../src/history/bucket-grid.ts';
 import type { Engine } from '../../src/history/engine.ts';
-import type { ReadingsPage, SeriesRange } from '../../src/history/queries.ts';
+import type {
+  AcrossColumns,
+  AggregatedSeries,
+  BucketColumns,
+  ReadingsPage,
+  SeriesRange,
+} from '../../src/history/queries.ts';
 import type { Sample } from '../../src/history/reader.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import type { Row } from '../support/storage-commits.ts';
 import { commitOf, newSeries, untilStats } from '../support/storage-commits.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { columnsOf } from '../support/sample-columns.ts';
 import type { MakeEngine } from './engine-exam.ts';
 
 const seriesCount = 3;
@@ -71,11 +83,13 @@ export function engineQuestionsExam(name: string, make: MakeEngine): void {
                 }));
                 await comparePages(engine, model, ranges, next);
                 await compareBoundaries(engine, model, ranges);
+                await compareBuckets(engine, model, ranges, next);
+                await compareAcross(engine, model, ranges, next);
               }
             }
           }
         }),
-        { numRuns: 80 },
+        { numRuns: 50 },
       );
     }, 120_000);
   });
@@ -90,7 +104,18 @@ type Step =
       readonly ranges: readonly { readonly series: number; readonly from: number; readonly length: number }[];
       readonly order: 'asc' | 'desc';
       readonly limit: number;
+      readonly grid: BucketGrid;
+      readonly kinds: readonly MetricKind[];
+      readonly aggregates: readonly Aggregate[];
+      readonly fill: BucketFill;
     };
+
+const aggregate: fc.Arbitrary<Aggregate> = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom(...plainAggregates).map((kind): Aggregate => ({ kind })) },
+  fc.integer({ min: 0, max: 100 }).map((rank): Aggregate => ({ kind: 'percentile', rank })),
+  fc.constant<Aggregate>({ kind: 'timeInRange', low: -0.25, high: 0.5 }),
+  fc.constantFrom<Value>(true, 'on', 0.5).map((state): Aggregate => ({ kind: 'duration', state })),
+);
 
 const series = fc.integer({ min: 1, max: seriesCount });
 /** Few distinct times, so that readings meet: late, repeated, replaced. Values are exact in sums. */
@@ -128,6 +153,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       ),
       order: fc.constantFrom('asc', 'desc'),
       limit: fc.integer({ min: 1, max: 200 }),
+      grid: fc.record({
+        kind: fc.constant('fixed'),
+        width: fc.integer({ min: 1, max: 300 }),
+        origin: fc.integer({ min: -50, max: 50 }),
+      }),
+      kinds: fc.array(fc.constantFrom<MetricKind>('gauge', 'counter', 'state'), { minLength: 4, maxLength: 4 }),
+      // One alone may be told from a summary where several could not.
+      aggregates: fc.oneof(
+        fc.array(aggregate, { minLength: 1, maxLength: 4 }),
+        fc
+          .subarray(['min', 'max', 'avg', 'sum', 'count', 'first', 'last'] as const, { minLength: 1 })
+          .map((names) => names.map((kind) => ({ kind }))),
+      ),
+      fill: fc.constantFrom(...bucketFills),
     }),
   },
 );
@@ -201,4 +240,108 @@ async function compareBoundaries(engine: Engine, model: Model, ranges: readonly 
       };
     }),
   );
+}
+
+interface BucketWish {
+  readonly grid: BucketGrid;
+  readonly kinds: readonly MetricKind[];
+  readonly aggregates: readonly Aggregate[];
+  readonly fill: BucketFill;
+  readonly limit: number;
+}
+
+/** What a fold says that was given all readings at once: `history` has tests of its own for what that means. */
+function folded(
+  model: Model,
+  { series: of, from, to }: SeriesRange,
+  kind: MetricKind,
+  wish: BucketWish,
+): AggregatedSeries {
+  const samples = samplesOf(model, of);
+  const { grid, ...rest } = wish;
+  const before = samples.findLast(({ time: at }) => at < from) ?? null;
+  const fold = new BucketFold({ ...rest, grid: gridOf(grid), kind, from, to, before });
+  const inside = samples.filter(({ time: at }) => at >= from && at < to);
+  fold.addReadings(columnsOf(inside), 0, inside.length);
+  const { buckets, next } = fold.close(samples.find(({ time: at }) => at >= to) ?? null);
+  return { buckets, next, resolution: 'raw' };
+}
+
+async function compareBuckets(
+  engine: Engine,
+  model: Model,
+  ranges: readonly SeriesRange[],
+  wish: BucketWish,
+): Promise<void> {
+  const { kinds, ...rest } = wish;
+  const page = await engine.reader.aggregate({ ...rest, ranges, kinds: kinds.slice(0, ranges.length) });
+  expect(page.damaged).toEqual([]);
+  expect(page.parts).toHaveLength(ranges.length);
+  for (const [index, range] of ranges.entries()) {
+    const expected = folded(model, range, kinds[index], wish);
+    expect(page.parts[index].next).toBe(expected.next);
+    expectBuckets(page.parts[index].buckets, expected.buckets);
+  }
+}
+
+/** Sums in another order differ in their last digits. */
+function expectBuckets(found: BucketColumns, expected: BucketColumns): void {
+  expect(found.times.slice(0, found.count)).toEqual(expected.times.slice(0, expected.count));
+  expect(found.columns.map((column) => column.map(rounded))).toEqual(
+    expected.columns.map((column) => column.map(rounded)),
+  );
+}
+
+function rounded(value: Value | null): Value | null {
+  return typeof value === 'number' ? Math.round(value * 1e6) / 1e6 + 0 : value;
+}
+
+async function compareAcross(
+  engine: Engine,
+  model: Model,
+  ranges: readonly SeriesRange[],
+  wish: BucketWish,
+): Promise<void> {
+  const groupOf = ranges.map(({ series: of }) => of % 2);
+  const kinds = wish.kinds.slice(0, ranges.length);
+  const [first] = wish.aggregates;
+  const { grid, limit } = wish;
+  const page = await engine.reader.across({ ranges, kinds, groupOf, groups: 2, grid, aggregate: first, limit });
+  const parts = ranges.map((range, index) =>
+    folded(model, range, kinds[index], { ...wish, aggregates: [first], fill: 'none', limit: Number.MAX_SAFE_INTEGER }),
+  );
+  const end = page.next ?? Number.POSITIVE_INFINITY;
+  // Whoever reads on gets further.
+  if (page.next !== null) expect(page.next).toBeGreaterThan(Math.min(...ranges.map(({ from }) => from)));
+  for (const group of [0, 1]) {
+    const expected = new Map<number, number[]>();
+    for (const [index, { buckets }] of parts.entries()) {
+      if (groupOf[index] !== group) continue;
+      for (let row = 0; row < buckets.count; row++) {
+        const value = buckets.columns[0][row];
+        if (value === null || typeof value === 'string' || buckets.times[row] >= end) continue;
+        expected.set(buckets.times[row], [...(expected.get(buckets.times[row]) ?? []), Number(value)]);
+      }
+    }
+    const rows = [...expected].sort(([a], [b]) => a - b);
+    expect(acrossRows(page.groups[group])).toEqual(
+      rows.map(([at, values]) => [
+        at,
+        values.length,
+        rounded(values.reduce((sum, one) => sum + one, 0)),
+        rounded(Math.min(...values)),
+        rounded(Math.max(...values)),
+      ]),
+    );
+  }
+}
+
+function acrossRows({ count, times, series: of, sums, mins, maxs }: AcrossColumns): unknown[] {
+  return Array.from({ length: count }, (_, row) => [
+    times[row],
+    of[row],
+    rounded(sums[row]),
+    rounded(mins[row]),
+    rounded(maxs[row]),
+  ]);
 }

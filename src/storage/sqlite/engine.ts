@@ -321,14 +321,18 @@ class SqliteEngine implements Engine {
         this.#damageSeen(await reader().ask('page', { query, heads: await heads(headsOfPage(query)) })),
       text: async (query) =>
         this.#damageSeen(await reader().ask('text', { query, heads: await heads(headsOfPage(query)) })),
-      boundaries: (ranges) => this.#askLong((question) => reader().ask('boundaries', question), ranges, headsOfBoundaries(ranges)),
-      estimate: (ranges) => this.#askLong((question) => reader().ask('estimate', question), ranges, headsOfRanges(ranges)),
+      boundaries: (ranges) =>
+        this.#askLong((question) => reader().ask('boundaries', question), ranges, headsOfBoundaries(ranges)),
+      estimate: (ranges) =>
+        this.#askLong((question) => reader().ask('estimate', question), ranges, headsOfRanges(ranges)),
       aggregate: async (query) =>
         this.#damageSeen(
           await this.#askLong((question) => reader().ask('aggregate', question), query, headsOfAggregate(query)),
         ),
       across: async (query) =>
-        this.#damageSeen(await this.#askLong((question) => reader().ask('across', question), query, headsOfAcross(query))),
+        this.#damageSeen(
+          await this.#askLong((question) => reader().ask('across', question), query, headsOfAcross(query)),
+        ),
       decimate: () => Promise.reject(new InvariantError('decimate is not answered yet')),
       log: async (query) => reader().ask('log', query),
       alerts: async (query) => reader().ask('alerts', query),

@@ -3,10 +3,10 @@ import { sampleValue } from '../../domain/sample-columns.ts';
 import type { Boundaries, SeriesRange } from '../../history/queries.ts';
 import type { Sample } from '../../history/reader.ts';
 import type { SnapshotChunks } from './reader-chunks.ts';
-import type { HeadRange, HeadSlices, HeadsQuery } from './reader-heads.ts';
+import type { HeadRange, HeadsQuery } from './reader-heads.ts';
 import { unsealedOf } from './reader-heads.ts';
 import { readSeries } from './reader-page.ts';
-import type { ReaderTask } from './reader-task.ts';
+import type { ReaderTask, Sources } from './reader-task.ts';
 import { runEffortMax } from './reader-task.ts';
 
 /** The last reading before each range and the first one at or after its end. */
@@ -18,7 +18,7 @@ export class BoundariesTask implements ReaderTask<readonly Boundaries[]> {
     this.#ranges = ranges;
   }
 
-  run(chunks: SnapshotChunks, heads: HeadSlices): boolean {
+  run({ chunks, heads }: Sources): boolean {
     const begun = this.#found.length;
     for (const [at, { series, from, to }] of this.#ranges.slice(begun).entries()) {
       if (chunks.effort >= runEffortMax) return false;

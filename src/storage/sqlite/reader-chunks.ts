@@ -1,7 +1,9 @@
 import type { DamagedStretch } from '../../history/queries.ts';
-import { unpackChunk } from './chunk-rows.ts';
+import type { Summary } from '../../history/summary.ts';
+import { chunkCountMax } from './chunk-codec-bytes.ts';
+import { chunkCodec, isOfNumbers, unpackChunk, unpackNumbersInto } from './chunk-rows.ts';
 import type { Row, Statements } from './database.ts';
-import { bytesIn, CorruptStoreError, numberIn } from './database.ts';
+import { bytesIn, bytesOrNullIn, CorruptStoreError, numberIn, numberOrNullIn } from './database.ts';
 import type { Stretch } from './head.ts';
 
 /** A chunk as its row tells of it. */
@@ -16,10 +18,28 @@ export interface ChunkRow {
   readonly row: Row;
 }
 
+export interface SeriesFacts {
+  readonly series: number;
+  /** The chunks hold every logged reading up to this commit. */
+  readonly sealedSeq: number;
+  /** Readings before it are purged: of a chunk that reaches further back the rest is told. -Infinity when none are. */
+  readonly rawFrom: number;
+}
+
 const columns = 'c.id, c.time_min, c.time_max, c.count, c.codec, c.min, c.max, c.sum, c.first, c.last';
 const withBytes = `${columns}, c.bytes, t.bytes FROM kept_chunk c LEFT JOIN time_column t ON t.id = c.times`;
 const codecAt = 4;
 const bytesAt = 10;
+const timesAt = 11;
+
+/** Where most chunks are unpacked: each thread has its own, and nothing looks at it for longer than a moment. */
+const brief: Stretch = {
+  count: 0,
+  times: new Float64Array(chunkCountMax),
+  values: new Float64Array(chunkCountMax),
+  kinds: null,
+  texts: [],
+};
 
 /** Estimated cost of what the thread did for a question, µs: what it is bounded by, so that nothing measures time. */
 const statementCost = 10;
@@ -38,6 +58,7 @@ export class SnapshotChunks {
   effort = 0;
   readonly #statements: Statements;
   readonly #damaged = new Map<number, DamagedStretch>();
+  #facts: SeriesFacts | null = null;
 
   constructor(statements: Statements) {
     this.#statements = statements;
@@ -53,11 +74,15 @@ export class SnapshotChunks {
     return this.#damaged.keys();
   }
 
-  /** The series' chunks hold every logged reading up to this commit. */
-  sealedSeq(series: number): number {
+  /** Of the series asked about last; most questions ask several times in a row. */
+  facts(series: number): SeriesFacts {
+    if (this.#facts?.series === series) return this.#facts;
     this.effort += statementCost;
-    const row = this.#statements.get('SELECT sealed_seq FROM series WHERE id = ?').get(series);
-    return row ? numberIn(row, 0) : 0;
+    const row = this.#statements.get('SELECT sealed_seq, raw_from FROM series WHERE id = ?').get(series);
+    const sealedSeq = row ? numberIn(row, 0) : 0;
+    const rawFrom = (row && numberOrNullIn(row, 1)) ?? Number.NEGATIVE_INFINITY;
+    this.#facts = { series, sealedSeq, rawFrom };
+    return this.#facts;
   }
 
   /** Chunks in order that touch `[from, to)`, ascending; they do not overlap. `isUnpacked`: most will be unpacked. */
@@ -93,8 +118,9 @@ export class SnapshotChunks {
     return Math.max(this.#reachBackInOrder(series, from, to, count), this.#reachBackLate(series, from, to, count));
   }
 
-  /** About how many readings in `[from, to)` stand in chunks. */
-  estimate(series: number, from: number, to: number): number {
+  /** About how many readings in `[begin, to)` stand in chunks. */
+  estimate(series: number, begin: number, to: number): number {
+    const from = Math.max(begin, this.facts(series).rawFrom);
     this.effort += statementCost;
     const rows = this.#statements
       .get(
@@ -120,22 +146,61 @@ export class SnapshotChunks {
     return (readings / rows.length) * chunks;
   }
 
-  /** Unpacks a chunk; null, and noted as damaged, when it cannot be. */
-  unpack(chunk: ChunkRow): Stretch | null {
+  /** How long the first chunk in order that touches `[from, to)` is, ms; 0 without one. */
+  typicalSpan(series: number, from: number, to: number): number {
+    this.effort += statementCost;
+    const row = this.#statements
+      .get(
+        'SELECT time_max - time_min FROM kept_chunk WHERE series = ? AND late = 0 AND time_max >= ? AND time_min < ? ORDER BY time_max LIMIT 1',
+      )
+      .get(series, from, to);
+    return row ? numberIn(row, 0) : 0;
+  }
+
+  /**
+   * Unpacks a chunk; null, and noted as damaged, when it cannot be. `isBrief`: into memory that the next brief one uses
+   * again.
+   */
+  unpack(chunk: ChunkRow, isBrief: boolean): Stretch | null {
     this.effort += statementCost + chunk.count * readingCost;
     try {
-      const row =
-        chunk.row.length > bytesAt
-          ? chunk.row
-          : this.#statements.get(`SELECT ${withBytes} WHERE c.id = ?`).get(chunk.id);
+      const hasBytes = chunk.row.length > bytesAt;
+      const row = hasBytes ? chunk.row : this.#statements.get(`SELECT ${withBytes} WHERE c.id = ?`).get(chunk.id);
       if (!row) throw new CorruptStoreError('a chunk is gone');
-      return unpackChunk(numberIn(row, codecAt), bytesIn(row, bytesAt));
+      const codec = numberIn(row, codecAt);
+      const bytes = bytesIn(row, bytesAt);
+      const times = bytesOrNullIn(row, timesAt);
+      if (!isBrief || !isOfNumbers(codec)) return unpackChunk(codec, bytes, times);
+      return { ...brief, count: unpackNumbersInto(codec, bytes, times, brief, 0) };
     } catch (error) {
       if (!(error instanceof CorruptStoreError)) throw error;
-      const { series, timeMin, timeMax, count } = chunk;
-      this.#damaged.set(chunk.id, { series, firstTime: timeMin, lastTime: timeMax, readings: count });
+      this.noteDamage(chunk);
       return null;
     }
+  }
+
+  /** What the row of a chunk says of its readings; null when that is nothing. */
+  summaryOf({ row, count, timeMin, timeMax }: ChunkRow): Summary | null {
+    const min = numberOrNullIn(row, codecAt + 1);
+    if (min === null) return null;
+    const areBooleans = row[codecAt] === chunkCodec.booleans;
+    const [first, last] = [numberIn(row, codecAt + 4), numberIn(row, codecAt + 5)];
+    return {
+      firstTime: timeMin,
+      lastTime: timeMax,
+      count,
+      numbers: count,
+      min,
+      max: numberIn(row, codecAt + 2),
+      sum: numberIn(row, codecAt + 3),
+      first: areBooleans ? first !== 0 : first,
+      last: areBooleans ? last !== 0 : last,
+      more: null,
+    };
+  }
+
+  noteDamage({ id, series, timeMin, timeMax, count }: Omit<ChunkRow, 'row' | 'isLate'>): void {
+    this.#damaged.set(id, { series, firstTime: timeMin, lastTime: timeMax, readings: count });
   }
 
   #reachBackInOrder(series: number, from: number, to: number, count: number): number {

@@ -1,8 +1,7 @@
 import type { SeriesRange } from '../../history/queries.ts';
-import type { SnapshotChunks } from './reader-chunks.ts';
-import type { HeadSlices, HeadsQuery } from './reader-heads.ts';
+import type { HeadsQuery } from './reader-heads.ts';
 import { unsealedOf } from './reader-heads.ts';
-import type { ReaderTask } from './reader-task.ts';
+import type { ReaderTask, Sources } from './reader-task.ts';
 import { runEffortMax } from './reader-task.ts';
 
 /** About how many readings there are in ranges; those that were written twice count twice while they wait to be merged. */
@@ -15,7 +14,7 @@ export class EstimateTask implements ReaderTask<{ readonly readings: number }> {
     this.#ranges = ranges;
   }
 
-  run(chunks: SnapshotChunks, heads: HeadSlices): boolean {
+  run({ chunks, heads }: Sources): boolean {
     for (let at = 0; this.#done < this.#ranges.length; at++, this.#done++) {
       if (chunks.effort >= runEffortMax) return false;
       const { series, from, to } = this.#ranges[this.#done];

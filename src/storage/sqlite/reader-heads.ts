@@ -80,7 +80,7 @@ export function unsealedOf(
 ): SampleColumns | null {
   const begin = index === 0 ? 0 : slices.ends[index - 1];
   const end = slices.ends[index];
-  if (begin === end || chunks.sealedSeq(series) >= slices.seq) return null;
+  if (begin === end || chunks.facts(series).sealedSeq >= slices.seq) return null;
   const { times, values, kinds, texts } = slices.columns;
   return {
     count: end - begin,

@@ -96,7 +96,8 @@ function readAscending(chunks: SnapshotChunks, range: SeriesRange, question: Ser
 function readDescending(chunks: SnapshotChunks, range: SeriesRange, question: SeriesQuestion): SeriesPage {
   const { limit, head, isNextWanted = true } = question;
   const found = new GrowingColumns(limit);
-  const { series, from } = range;
+  const { series } = range;
+  const from = Math.max(range.from, chunks.facts(series).rawFrom);
   for (let to = range.to; to > from; ) {
     const isEnough = found.count > 0 && chunks.effort >= effortMax;
     const room = isEnough ? 0 : limit - found.count;

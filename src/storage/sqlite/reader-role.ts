@@ -5,7 +5,9 @@ import { readCommand, readCommands } from './command-rows.ts';
 import type { Database } from './database.ts';
 import { numberIn, Statements, textIn } from './database.ts';
 import { PageTextWriter } from '../../history/text/page-text.ts';
-import type { SeriesRange } from '../../history/queries.ts';
+import type { AcrossQuery, AggregateQuery, SeriesRange } from '../../history/queries.ts';
+import { AcrossTask } from './reader-across.ts';
+import { AggregateTask } from './reader-aggregate.ts';
 import { BoundariesTask } from './reader-boundaries.ts';
 import { readBuckets } from './reader-buckets.ts';
 import { SnapshotChunks } from './reader-chunks.ts';
@@ -24,42 +26,53 @@ import {
   readQuarantined,
   readTransitions,
 } from './reader-rows.ts';
+import type { Sources } from './reader-task.ts';
 import { LongQuestions } from './reader-task.ts';
 import type { Answer, Handlers, Role } from './role.ts';
 import { answerWith } from './role.ts';
+import { RollupReader } from './rollup-reader.ts';
 import { openForReading } from './schema.ts';
 import type { ReaderCalls } from './worker-messages.ts';
 
 /** Damaged chunks that are counted; a store with more is beyond counting. */
 const damagedMax = 100_000;
 
+interface OpenReader {
+  readonly database: Database;
+  readonly statements: Statements;
+  readonly rollups: RollupReader;
+  readonly old: ChunkReader;
+}
+
 /** The thread that asks. Every answer is read in one transaction, which ends before the answer leaves. */
 export function readerRole(path: string): Role {
-  let open: { database: Database; statements: Statements; chunks: ChunkReader } | undefined;
+  let open: OpenReader | undefined;
 
   const textWriter = new PageTextWriter();
+  const aggregates = new LongQuestions((query: AggregateQuery) => new AggregateTask(query));
+  const acrosses = new LongQuestions((query: AcrossQuery) => new AcrossTask(query));
   const boundaries = new LongQuestions((ranges: readonly SeriesRange[]) => new BoundariesTask(ranges));
   const estimates = new LongQuestions((ranges: readonly SeriesRange[]) => new EstimateTask(ranges));
   /** Keys of chunks found damaged. */
   const damaged = new Set<number>();
 
   /** One snapshot a question, so that chunks and series tell of the same moment. */
-  const snapshot = <T>(read: (statements: Statements, chunks: ChunkReader) => T): Answer<T> => {
+  const snapshot = <T>(read: (statements: Statements, open: OpenReader) => T): Answer<T> => {
     if (!open) throw new InvariantError('the reader is not open');
-    const { database, statements, chunks } = open;
+    const { database, statements } = open;
     database.exec('BEGIN');
     try {
-      return { answer: read(statements, chunks) };
+      return { answer: read(statements, open) };
     } finally {
       if (database.inTransaction) database.exec('COMMIT');
     }
   };
 
   /** The same for questions about readings. */
-  const reading = <T>(read: (chunks: SnapshotChunks) => T): T =>
-    snapshot((statements) => {
+  const reading = <T>(read: (snapshot: Omit<Sources, 'heads'>) => T): T =>
+    snapshot((statements, { rollups }) => {
       const chunks = new SnapshotChunks(statements);
-      const answer = read(chunks);
+      const answer = read({ chunks, rollups });
       for (const id of chunks.damagedIds) if (damaged.size < damagedMax) damaged.add(id);
       return answer;
     }).answer;
@@ -67,24 +80,31 @@ export function readerRole(path: string): Role {
   const handlers: Handlers<ReaderCalls> = {
     open() {
       const database = openForReading(path);
-      open = { database, statements: new Statements(database), chunks: new ChunkReader(database) };
+      open = {
+        database,
+        statements: new Statements(database),
+        rollups: new RollupReader(database),
+        old: new ChunkReader(database),
+      };
       return { answer: null };
     },
     readings({ query, slice }) {
-      const { answer } = snapshot((_, chunks) => readReadings(chunks, query, slice));
+      const { answer } = snapshot((_, { old }) => readReadings(old, query, slice));
       return { answer, transfer: sampleBuffers(answer) };
     },
-    buckets: ({ query, slice }) => snapshot((_, chunks) => readBuckets(chunks, query, slice)),
+    buckets: ({ query, slice }) => snapshot((_, { old }) => readBuckets(old, query, slice)),
     page({ query, heads }) {
-      const answer = reading((chunks) => readPage(chunks, query, heads));
+      const answer = reading(({ chunks }) => readPage(chunks, query, heads));
       return { answer, transfer: answer.parts.flatMap(({ columns }) => sampleBuffers(columns)) };
     },
     text({ query, heads }) {
-      const answer = reading((chunks) => readText(chunks, query, heads, textWriter));
+      const answer = reading(({ chunks }) => readText(chunks, query, heads, textWriter));
       return { answer, transfer: answer.times ? [answer.bytes.buffer, answer.times.buffer] : [answer.bytes.buffer] };
     },
-    boundaries: (question) => ({ answer: reading((chunks) => boundaries.goOn(question, chunks)) }),
-    estimate: (question) => ({ answer: reading((chunks) => estimates.goOn(question, chunks)) }),
+    aggregate: (question) => ({ answer: reading((snapshot) => aggregates.goOn(question, snapshot)) }),
+    across: (question) => ({ answer: reading((snapshot) => acrosses.goOn(question, snapshot)) }),
+    boundaries: (question) => ({ answer: reading((snapshot) => boundaries.goOn(question, snapshot)) }),
+    estimate: (question) => ({ answer: reading((snapshot) => estimates.goOn(question, snapshot)) }),
     log(query) {
       const { answer } = snapshot((statements) => readLog(statements, query));
       const transfer = answer.batches.flatMap(({ readings: { series, times, values, kinds } }) => [

@@ -1,7 +1,15 @@
 import { InvariantError } from '../../base/errors.ts';
 import type { SnapshotChunks } from './reader-chunks.ts';
 import type { HeadSlices, HeadsQuery } from './reader-heads.ts';
+import type { RollupReader } from './rollup-reader.ts';
 import type { LongAnswer, LongQuestion } from './worker-messages.ts';
+
+/** What a run reads from: one snapshot, and the heads as they were before it. */
+export interface Sources {
+  readonly chunks: SnapshotChunks;
+  readonly rollups: RollupReader;
+  readonly heads: HeadSlices;
+}
 
 /**
  * A question that may take several snapshots: each goes on where the one before it ended, so that none is held for long
@@ -9,7 +17,7 @@ import type { LongAnswer, LongQuestion } from './worker-messages.ts';
  */
 export interface ReaderTask<Answer> {
   /** Works until it is done or has cost enough; true when it is done. */
-  run(chunks: SnapshotChunks, heads: HeadSlices): boolean;
+  run(sources: Sources): boolean;
   /** What of the heads the next run needs. */
   left(): HeadsQuery;
   /** Once it is done. */
@@ -29,11 +37,11 @@ export class LongQuestions<Query, Answer> {
   }
 
   /** Begins or goes on with a question; one that fails is forgotten. */
-  goOn({ task: number, query, heads }: LongQuestion<Query>, chunks: SnapshotChunks): LongAnswer<Answer> {
+  goOn({ task: number, query, heads }: LongQuestion<Query>, snapshot: Omit<Sources, 'heads'>): LongAnswer<Answer> {
     const task = query === null ? this.#begun.get(number) : this.#begin(query);
     this.#begun.delete(number);
     if (!task) throw new InvariantError(`no question ${number} was begun`);
-    if (task.run(chunks, heads)) return { isDone: true, answer: task.answer() };
+    if (task.run({ ...snapshot, heads })) return { isDone: true, answer: task.answer() };
     this.#begun.set(number, task);
     return { isDone: false, left: task.left() };
   }

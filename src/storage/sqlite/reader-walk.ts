@@ -36,7 +36,8 @@ export function* walk(
   head: SampleColumns | null,
   isUnpacked: boolean,
 ): Generator<Piece, void, undefined> {
-  const { series, from, to } = range;
+  const { series, to } = range;
+  const from = Math.max(range.from, chunks.facts(series).rawFrom);
   if (from >= to) return;
   const layers = new LateLayers(chunks, chunks.late(series, from, to), head);
   let at = from;
@@ -61,7 +62,7 @@ class LateLayer {
   }
 
   rows(from: number, to: number): Rows | null {
-    if (this.#columns === undefined) this.#columns = this.#chunks.unpack(this.chunk);
+    if (this.#columns === undefined) this.#columns = this.#chunks.unpack(this.chunk, false);
     return this.#columns && rowsIn(this.#columns, from, to);
   }
 }
@@ -91,7 +92,7 @@ class LateLayers {
       to,
       chunk: isWhole ? chunk : null,
       rows: () => {
-        const columns = this.#chunks.unpack(chunk);
+        const columns = this.#chunks.unpack(chunk, true);
         const under = columns && rowsIn(columns, from, to);
         if (over.length === 0) return under;
         return mergeLayers(under ? [under, ...over] : over);

@@ -1,0 +1,116 @@
+import type { Aggregate } from '../../domain/aggregate.ts';
+import type { RollupTier } from '../../domain/retention.ts';
+import { rollupTiers } from '../../domain/retention.ts';
+import type { BucketFold } from '../../history/bucket-fold.ts';
+import type { Grid } from '../../history/bucket-grid.ts';
+import type { Sample } from '../../history/reader.ts';
+import type { Summary } from '../../history/summary.ts';
+import type { RollupColumns } from './rollup-columns.ts';
+import { rollupPart } from './rollup-columns.ts';
+import type { RollupReader } from './rollup-reader.ts';
+
+/** How the buckets of a rollup come into a fold: one by one with all that is known, or those of a bucket as one. */
+export interface RollupUse {
+  /** Bits of `rollupPart`. */
+  readonly parts: number;
+  readonly isOneByOne: boolean;
+}
+
+/** `isOneByOne`: what happens between two readings has a say. */
+export function rollupUse(aggregates: readonly Aggregate[], isOneByOne: boolean): RollupUse {
+  if (isOneByOne) return { parts: rollupPart.all, isOneByOne };
+  let parts = 0;
+  for (const { kind } of aggregates) {
+    if (kind === 'min' || kind === 'max') parts |= rollupPart.extremes;
+    if (kind === 'avg' || kind === 'sum') parts |= rollupPart.sums;
+    if (kind === 'first' || kind === 'last') parts |= rollupPart.edges | rollupPart.ends;
+  }
+  return { parts, isOneByOne };
+}
+
+/** Adds rows `columns.from` to `columns.to` to a fold. */
+export function addRollups(fold: BucketFold, grid: Grid, columns: RollupColumns, use: RollupUse): void {
+  if (use.isOneByOne) {
+    for (let row = columns.from; row < columns.to && !fold.isFull; row++) addOne(fold, grid, columns.summaryAt(row));
+    return;
+  }
+  for (let row = columns.from; row < columns.to && !fold.isFull; ) {
+    const edge = grid.next(grid.begin(columns.begins[row]));
+    let end = row + 1;
+    while (end < columns.to && columns.begins[end] < edge) end++;
+    fold.addSummary(joined(columns, row, end, use.parts));
+    row = end;
+  }
+}
+
+/** A bucket of a rollup that reaches over the edge of a bucket, which happens only where it is all there is, counts where it begins. */
+function addOne(fold: BucketFold, grid: Grid, summary: Summary): void {
+  if (fold.addSummary(summary)) return;
+  const { firstTime, lastTime, more } = summary;
+  const last = Math.min(lastTime, grid.next(grid.begin(firstTime)) - 1);
+  fold.addSummary({
+    ...summary,
+    lastTime: last,
+    more: more && { ...more, lastNumberTime: Math.min(more.lastNumberTime, last) },
+  });
+}
+
+/** Rows `begin` to `end` as one, as far as `parts` say; its times are those at which buckets of the rollup begin. */
+function joined(columns: RollupColumns, begin: number, end: number, parts: number): Summary {
+  const { counts, numbers, mins, maxs, sums } = columns;
+  let count = 0;
+  let numberCount = 0;
+  let min = Number.POSITIVE_INFINITY;
+  let max = Number.NEGATIVE_INFINITY;
+  let sum = 0;
+  for (let row = begin; row < end; row++) {
+    count += counts[row];
+    numberCount += numbers[row];
+    if (numbers[row] === 0) continue;
+    if (mins[row] < min) min = mins[row];
+    if (maxs[row] > max) max = maxs[row];
+    sum += sums[row];
+  }
+  const hasEnds = (parts & rollupPart.ends) !== 0;
+  return {
+    firstTime: columns.begins[begin],
+    lastTime: columns.begins[end - 1],
+    count,
+    numbers: numberCount,
+    min,
+    max,
+    sum,
+    first: hasEnds ? columns.firstValue(begin) : 0,
+    last: hasEnds ? columns.lastValue(end - 1) : 0,
+    more: null,
+  };
+}
+
+/** Windows that are looked through for a neighbour: one that is further away says little of purged time. */
+const windowsBack = 2;
+const tiers: readonly RollupTier[] = ['minute', 'hour'];
+
+/** The last reading before `time` that a rollup knows of. */
+export function rollupBefore(rollups: RollupReader, series: number, time: number): Sample | null {
+  for (const tier of tiers) {
+    const { windowMs, bucketMs } = rollupTiers[tier];
+    let found: Sample | null = null;
+    const end = Math.floor(time / bucketMs) * bucketMs;
+    for (const columns of rollups.windows(series, tier, end - windowsBack * windowMs, end, rollupPart.all)) {
+      found = { time: columns.lastTimes[columns.to - 1], value: columns.lastValue(columns.to - 1) };
+    }
+    if (found) return found;
+  }
+  return null;
+}
+
+/** The first reading from `time` on that a rollup knows of. */
+export function rollupFrom(rollups: RollupReader, series: number, time: number): Sample | null {
+  for (const tier of tiers) {
+    const { windowMs } = rollupTiers[tier];
+    for (const columns of rollups.windows(series, tier, time, time + windowsBack * windowMs, rollupPart.all)) {
+      return { time: columns.firstTimes[columns.from], value: columns.firstValue(columns.from) };
+    }
+  }
+  return null;
+}
