@@ -4,6 +4,7 @@ import { parseDuration } from '../base/duration.ts';
 import { RejectedError } from '../base/errors.ts';
 import { MappingSpec } from '../contract/mapping.ts';
 import { mappingFaults } from '../domain/mapping-faults.ts';
+import { rollupTiers } from '../domain/retention.ts';
 import { isTopicFilter } from '../domain/topic-filter.ts';
 
 /** Milliseconds, written `30s`, `5m`, `1h30m`. */
@@ -183,7 +184,9 @@ export const configSchema = z.strictObject({
     sealAfter: duration,
     resumeWindow: duration,
     resumeBytesMax: bytes,
-    keepRaw: keep,
+    keepRaw: keep.refine((ms) => ms === null || ms >= rollupTiers.minute.windowMs, {
+      error: 'must be 6h or longer, or forever: rollups are made of whole windows of 6h',
+    }),
     keepMinutes: keep,
     keepHours: keep,
     maxBytes: bytes,

@@ -223,6 +223,12 @@ describe('faults', () => {
     );
   });
 
+  it('include readings kept for less than a window of rollups; the rollups themselves may be left out', () => {
+    expect(faults({ flags: { 'storage.keepRaw': '5h' } })).toEqual([expect.stringMatching(/^storage\.keepRaw.*6h/)]);
+    const { storage } = loadConfig({ flags: { 'storage.keepRaw': '6h', 'storage.keepMinutes': '0s' } });
+    expect([storage.keepRaw, storage.keepMinutes, storage.keepHours]).toEqual([21_600_000, 0, null]);
+  });
+
   it('of names suggest the nearest that there is', () => {
     expect(faults({ flags: { 'http.prot': 1 } })).toEqual([
       'http.prot: there is no such option; did you mean http.port?',
