@@ -90,9 +90,12 @@ export async function rotateToken(id: string, flags: ClientFlags & { readonly ov
   );
 }
 
-export async function deleteDevice(id: string, flags: ClientFlags): Promise<void> {
-  await client(flags).ask('DELETE', pathOf(id));
-  console.error(`${id} is forgotten; its readings stay.`);
+/** With `readings` what it sent goes with it, for good. */
+export async function deleteDevice(id: string, flags: ClientFlags & { readonly readings?: boolean }): Promise<void> {
+  await client(flags).ask('DELETE', `${pathOf(id)}${flags.readings ? '?readings=true' : ''}`);
+  console.error(
+    flags.readings ? `${id} is forgotten, and its readings are gone.` : `${id} is forgotten; its readings stay.`,
+  );
 }
 
 /** Devices of one request of an import: a request is registered whole or not at all. */

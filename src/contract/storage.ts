@@ -10,9 +10,9 @@ export const StorageState = z
     file: z
       .object({
         bytes: bytes.meta({ description: 'Size of the database file' }),
-        usedBytes: bytes.meta({ description: 'Of these in use' }),
-        freeBytes: bytes.meta({ description: 'Of these free, to be used again; a file never shrinks' }),
-        logBytes: bytes.meta({ description: 'Of those in use: the commit log, from which live clients resume' }),
+        usedBytes: bytes.meta({ description: 'In use, with what still waits in the write-ahead log' }),
+        freeBytes: bytes.meta({ description: 'Free in the file, to be used again; it never shrinks' }),
+        logBytes: bytes.meta({ description: 'Of the bytes in use: the commit log, from which live clients resume' }),
         writeAheadBytes: bytes.meta({ description: 'Beside the file: what is not copied into it yet' }),
       })
       .meta({ id: 'StorageFile' }),
@@ -32,12 +32,9 @@ export const StorageState = z
       .meta({ id: 'StoredReadings' }),
     chunks: count,
     rollups: count.meta({ description: 'Windows of sums by the minute or hour' }),
-    writeAmplification: z
-      .number()
-      .nullable()
-      .meta({
-        description: 'Bytes of chunks written, by sealing and merging, for each byte sealed; null before any was',
-      }),
+    writeAmplification: z.number().nullable().meta({
+      description: 'Bytes of chunks written, by sealing and merging, for each byte sealed; null before any was',
+    }),
     damagedChunks: count.meta({ description: 'Found since the start; `pulsegate doctor` says which' }),
     maxBytes: bytes.nullable().meta({ description: '`storage.maxBytes`; null: no bound but the disk' }),
     disk: z

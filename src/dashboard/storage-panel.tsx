@@ -26,7 +26,7 @@ export function StoragePanel(): JSX.Element {
         )
       ) : (
         <>
-          <dl class="values" data-testid="storage">
+          <dl class="values storage-values" data-testid="storage">
             {storageFacts(storage.value, now.value + rest.clockAhead).map(({ name, text, detail, tone }) => (
               <div key={name} class={`storage-${tone}`}>
                 <dt>{name}</dt>

@@ -51,11 +51,12 @@ function readingsFact({ readings }: StorageState): StorageFact {
 }
 
 function sizeFact({ file, maxBytes }: StorageState): StorageFact {
+  const free = file.freeBytes === 0 ? '' : `, free pages ${bytesText(file.freeBytes)}`;
   const budget = maxBytes === null ? '' : ` of ${bytesText(maxBytes)}`;
   return {
     name: 'In use',
     text: `${bytesText(file.usedBytes)}${budget}`,
-    detail: `the log ${bytesText(file.logBytes)}, free pages ${bytesText(file.freeBytes)}`,
+    detail: `the log ${bytesText(file.logBytes)}${free}`,
     tone: maxBytes !== null && file.usedBytes > maxBytes ? 'watch' : 'calm',
   };
 }

@@ -5,6 +5,7 @@ import { DeviceDetail, DeviceLatest, DeviceList } from '../../src/contract/devic
 import { QuarantineList } from '../../src/contract/quarantine.ts';
 import { Ingested } from '../../src/contract/reading.ts';
 import { Problem } from '../../src/contract/rest.ts';
+import { CommitFailedError } from '../../src/history/engine.ts';
 import { GatewayPerTest, publish, startGateway } from '../support/gateway.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -118,6 +119,43 @@ describe('DELETE /readings', () => {
     } finally {
       folder.remove();
     }
+  });
+});
+
+describe('a deletion of which the store could not tell whether it was written', () => {
+  test('is answered once the store was opened anew, and the latest values are what is on disk', async () => {
+    let isDoubtful = false;
+    const gateway = await startGateway(
+      {},
+      {
+        clock: world.clock,
+        wrapEngine(engine) {
+          return {
+            open: () => engine.open(),
+            reader: engine.reader,
+            retain: (plan) => engine.retain(plan),
+            backup: (path) => engine.backup(path),
+            close: () => engine.close(),
+            async commit(commit) {
+              const result = await engine.commit(commit);
+              if (!isDoubtful || commit.deletions.length === 0) return result;
+              isDoubtful = false;
+              const failure = { outcome: 'unknown', reason: 'io', readings: null } as const;
+              throw new CommitFailedError('nobody can say', failure);
+            },
+          };
+        },
+      },
+    );
+    const rows = [-2, -1, 0].map((at) => ({ device: 'a', metric: 'x', time: world.noon + at * minute, value: at }));
+    await gateway.http.post(Ingested, '/api/v1/readings', rows);
+    isDoubtful = true;
+    const query = `device=a&from=${world.noon - minute}&to=${world.noon + 1}`;
+    const answer = await gateway.http.ask(`/api/v1/readings?${query}`, asDelete);
+    expect(ReadingsDeleted.parse(answer.json())).toMatchObject({ readings: null, dryRun: false });
+    const { values } = await gateway.http.get(DeviceLatest, '/api/v1/devices/a/latest');
+    expect(values.x.value).toBe(-2);
+    await gateway.stop();
   });
 });
 

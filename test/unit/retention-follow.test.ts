@@ -1,0 +1,146 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { StopStack } from '../../src/base/lifecycle.ts';
+import { silentLog } from '../../src/base/log.ts';
+import type { CatalogListener } from '../../src/catalog/catalog.ts';
+import { frozen } from '../../src/catalog/snapshot.ts';
+import type { Registration } from '../../src/domain/registration.ts';
+import type { RetentionPlan, RetentionRule } from '../../src/domain/retention.ts';
+import { RetentionBook } from '../../src/history/retention-book.ts';
+import { SeriesRegistry } from '../../src/pipeline/series-registry.ts';
+import { followRetention } from '../../src/wiring/retention.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { settle } from '../support/pipeline-rig.ts';
+
+const day = 86_400_000;
+const noLists = { rules: [], webhooks: [], profiles: [], mappings: [], retention: [] };
+
+/** What the engine was told, as how long each series is kept raw. */
+let plans: (number | null)[][];
+let clock: FakeClock;
+let registry: SeriesRegistry;
+let stops: StopStack;
+let tags: Record<string, string>;
+let listener: CatalogListener | undefined;
+let reopened: (() => Promise<void>) | undefined;
+let failure: Error | null;
+
+beforeEach(() => {
+  plans = [];
+  clock = new FakeClock();
+  registry = new SeriesRegistry({ seriesMax: 100, metricsMax: 100 });
+  stops = new StopStack(clock, silentLog);
+  tags = {};
+  failure = null;
+  registry.assign('a', 'x');
+  const retention = new RetentionBook({
+    defaults: { raw: null, minute: null, hour: null },
+    series: registry,
+    tagsOf: () => tags,
+  });
+  const retain = ({ policies, ofSeries }: RetentionPlan): Promise<void> => {
+    if (failure) return Promise.reject(failure);
+    plans.push(Array.from(ofSeries.subarray(1), (index) => policies[index].raw));
+    return Promise.resolve();
+  };
+  followRetention(
+    { clock, log: silentLog, stops },
+    {
+      catalog: {
+        subscribe(given) {
+          listener = given;
+          return () => {
+            listener = undefined;
+          };
+        },
+      },
+      memory: {
+        engine: {
+          open: unasked,
+          commit: unasked,
+          backup: unasked,
+          close: unasked,
+          reader: Object.create(null),
+          retain,
+        },
+        retention,
+      },
+      stream: {
+        onReopened(given) {
+          reopened = given;
+        },
+      },
+    },
+  );
+});
+
+function unasked(): never {
+  throw new Error('not asked here');
+}
+
+function decide(
+  before: readonly RetentionRule[],
+  after: readonly RetentionRule[],
+  registrations: readonly string[] = [],
+) {
+  const live = new Map<string, Registration>();
+  const previous = frozen({ ...noLists, retention: before }, live);
+  const snapshot = before === after ? previous : frozen({ ...noLists, retention: after }, live);
+  listener?.(snapshot, previous, { registrations, keys: false });
+}
+
+const rule: RetentionRule = {
+  name: 'r',
+  device: '*',
+  metric: '*',
+  tag: 'room:lab',
+  raw: day,
+  minute: null,
+  hour: null,
+};
+
+describe('the engine', () => {
+  it('is told at the start, and of rules when they change', () => {
+    expect(plans).toEqual([[null]]);
+    decide([], [{ ...rule, tag: null }]);
+    expect(plans).toEqual([[null], [day]]);
+    const unchanged: readonly RetentionRule[] = [];
+    decide(unchanged, unchanged);
+    expect(plans.length).toBe(2);
+  });
+
+  it('is told when tags make another rule hold, and not when they do not', () => {
+    const rules = [rule];
+    decide([], rules);
+    tags = { room: 'hall' };
+    decide(rules, rules, ['a']);
+    tags = { room: 'lab' };
+    decide(rules, rules, ['a']);
+    expect(plans).toEqual([[null], [null], [day]]);
+  });
+
+  it('is told of new series within a minute, and otherwise left alone', () => {
+    clock.advance(600_000);
+    expect(plans.length).toBe(1);
+    registry.assign('a', 'y');
+    clock.advance(60_000);
+    expect(plans).toEqual([[null], [null, null]]);
+  });
+
+  it('is told again when the store was opened anew, or did not take it', async () => {
+    await reopened?.();
+    expect(plans.length).toBe(2);
+    failure = new Error('closed');
+    decide([], [{ ...rule, tag: null }]);
+    await settle(2);
+    failure = null;
+    clock.advance(60_000);
+    expect(plans.at(-1)).toEqual([day]);
+  });
+
+  it('is told nothing after the end', async () => {
+    await stops.unwind(1_000);
+    registry.assign('a', 'y');
+    clock.advance(600_000);
+    expect([plans.length, listener]).toEqual([1, undefined]);
+  });
+});
