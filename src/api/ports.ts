@@ -89,6 +89,15 @@ export interface ApiPorts {
   broker(): Broker;
   readonly metrics: Metrics;
   readonly assets: Assets;
+  readonly backup: Backup;
+}
+
+/** Backups of everything, one at a time. */
+export interface Backup {
+  /** A name for one that is made now. */
+  nameNow(): string;
+  /** Its bytes; begins with the first step, and is ended early when nobody wants them any more. */
+  write(): AsyncIterable<Uint8Array>;
 }
 
 export interface ApiLimits {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { alertRoutes } from './alerts.ts';
+import { backupRoutes } from './backup.ts';
 import { commandRoutes } from './commands.ts';
 import { deleteReadingsRoutes } from './delete-readings.ts';
 import { deliveryRoutes } from './deliveries.ts';
@@ -39,7 +40,7 @@ export function routeTable(ports: ApiPorts): readonly Route[] {
     ...mappingRoutes(ports),
     ...provisioningRoutes(ports),
     ...commandRoutes(ports),
-    ...latestRoutes(ports),
+    ...latestRoutes(ports, order),
     ...readingRoutes(ports, downloads),
     ...manyReadingsRoutes(ports, order, downloads),
     ...ingestRoutes(ports),
@@ -55,6 +56,7 @@ export function routeTable(ports: ApiPorts): readonly Route[] {
     ...keyRoutes(ports),
     ...storageRoutes(ports),
     ...operationRoutes(ports),
+    ...backupRoutes(ports),
   ];
   routes.push(openApiRoute(() => openApiDocument(routes, ports)));
   return routes;

@@ -31,6 +31,13 @@ export interface BackupParts {
 /** A backup could not be made; the message is for people. */
 export class BackupError extends Error {
   override readonly name = 'BackupError';
+  /** Another one is being made. */
+  readonly isBusy: boolean;
+
+  constructor(message: string, options: { readonly isBusy?: boolean; readonly cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.isBusy = options.isBusy ?? false;
+  }
 }
 
 const pieceBytes = 1 << 18;
@@ -59,7 +66,7 @@ export class BackupArchive {
 
   /** The bytes of a backup. Throws `BackupError` with its first step, or later when something cannot be read. */
   async *write(): AsyncGenerator<Uint8Array, void, undefined> {
-    if (this.#isMaking) throw new BackupError('another backup is being made; one at a time');
+    if (this.#isMaking) throw new BackupError('another backup is being made; one at a time', { isBusy: true });
     this.#isMaking = true;
     const { dir, clock, random, version } = this.#parts;
     const copy = join(dir, `${randomId('backup', random).replace('_', '-')}.part`);

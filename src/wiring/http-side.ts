@@ -12,6 +12,7 @@ import type { CommandBook } from '../commands/command-book.ts';
 import { decodeInfluxBatch } from '../decode/influx.ts';
 import { mergeAcross, reduce } from '../history/across.ts';
 import type { Intake } from '../pipeline/intake.ts';
+import { buildBackup } from './backup.ts';
 import { payloadOptions } from './dialects.ts';
 import type { Identity } from './identity.ts';
 import type { LastingCallers } from './lasting-callers.ts';
@@ -121,6 +122,7 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
       webSocketPath: mqtt.handleUpgrade ? `${config.http.basePath}${mqttPath}` : null,
     }),
     metrics: parts.metrics,
+    backup: buildBackup(surroundings, { engine, catalog }),
     assets: parts.dashboard ? await loadAssets(await parts.dashboard()) : { find: () => undefined },
   });
   const upgrades = new Map<string, Upgrade>([

@@ -185,6 +185,12 @@ export class Strangers {
         erase: async (changes) => checked(() => this.#erase(changes.deletions)),
       },
       storage: () => Promise.reject(new Error('there is no store here')),
+      backup: {
+        nameNow: () => 'pulsegate.tar',
+        async *write() {
+          yield await Promise.resolve(Buffer.from('a backup'));
+        },
+      },
       quarantine: {
         retry: async (record) => checked(() => this.#retry(record)),
         remove: async (ids) => checked(() => this.#removeQuarantined(ids)),
