@@ -1,14 +1,25 @@
 import { z } from 'zod';
 import { FleetLatest } from '../contract/device.ts';
-import { formatTime } from './moment.ts';
-import { firstOf } from './page.ts';
+import { LatestColumns } from '../contract/reading.ts';
+import { chooseFormat, contentTypes, mediaTypes } from './answer-format.ts';
+import { TimeText } from './moment.ts';
 import { readPage, writePage } from './page-token.ts';
-import { limit, listMax, noParameters, page, pattern } from './parameters.ts';
+import { limit, noParameters, page, pattern, readingsMax } from './parameters.ts';
 import type { ApiPorts, CurrentValue } from './ports.ts';
+import { tag } from './reading-parameters.ts';
+import { matching } from './reading-series.ts';
+import { valueText } from './reading-table.ts';
 import { type Route, route } from './route.ts';
-import { compareSeries, type SeriesName } from './series-order.ts';
+import type { SeriesOrder } from './series-order.ts';
+import { WrittenAnswer } from './written-answer.ts';
 
-export function latestRoutes(ports: ApiPorts): readonly Route[] {
+const format = z
+  .enum(['json', 'columns'])
+  .optional()
+  .meta({ description: 'The form of the answer; wins over `Accept`, by which it is chosen when left out' });
+
+export function latestRoutes(ports: ApiPorts, order: SeriesOrder): readonly Route[] {
+  /** The first series of the page. */
   const key = z.tuple([z.string(), z.string()]);
   const fleet = route({
     method: 'GET',
@@ -22,33 +33,67 @@ export function latestRoutes(ports: ApiPorts): readonly Route[] {
     query: z.object({
       device: pattern('device id'),
       metric: pattern('metric name'),
-      limit: limit(listMax),
+      tag,
+      format,
+      limit: limit(readingsMax),
       page,
     }),
     body: null,
-    success: { status: 200, description: 'A page of current values', schema: FleetLatest },
-    handler({ query, filters }) {
+    success: {
+      status: 200,
+      description: 'A page of current values',
+      schema: FleetLatest,
+      alternatives: { [mediaTypes.columns]: LatestColumns },
+    },
+    handler({ query, filters, accepts }) {
+      const form = chooseFormat(query.format, ['json', 'columns'], accepts);
       const cursor = ports.cursor();
       const [device, metric] = query.page === undefined ? ['', ''] : readPage(filters, query.page, key);
-      const matching = ports.latest.select(query.device.matches, query.metric.matches);
-      const { rows, more } = firstOf(after(matching, { device, metric }), query.limit, compareSeries);
-      const last = rows.at(-1);
-      return {
-        cursor,
-        items: rows.map((current) => ({
-          device: current.device,
-          metric: current.metric,
-          time: formatTime(current.time),
-          value: current.value,
-          unit: ports.units.of(current.device, current.metric),
-        })),
-        next: more && last ? writePage(filters, [last.device, last.metric]) : null,
-      };
+      const rows: CurrentValue[] = [];
+      let next: string | null = null;
+      for (const series of matching(ports, order.all(), query, { device, metric })) {
+        const current = ports.latest.find(series.device, series.metric);
+        if (!current) continue;
+        if (rows.length === query.limit) {
+          next = writePage(filters, [series.device, series.metric]);
+          break;
+        }
+        rows.push(current);
+      }
+      const frame = { cursor: JSON.stringify(cursor), next: JSON.stringify(next) };
+      const text = form === 'json' ? rowsOf(ports, rows, frame) : columnsOf(ports, rows, frame);
+      return new WrittenAnswer(contentTypes[form], Buffer.from(text));
     },
   });
   return [fleet];
 }
 
-function* after(rows: Iterable<CurrentValue>, last: SeriesName): Generator<CurrentValue> {
-  for (const row of rows) if (compareSeries(row, last) > 0) yield row;
+interface Frame {
+  readonly cursor: string;
+  readonly next: string;
+}
+
+/** Written by hand: of some thousand rows `JSON.stringify` would hold the loop for milliseconds. Names need no escapes. */
+function rowsOf(ports: ApiPorts, rows: readonly CurrentValue[], { cursor, next }: Frame): string {
+  const text = new TimeText();
+  let items = '';
+  for (const { device, metric, time, value } of rows) {
+    const unit = unitText(ports, device, metric);
+    items += `${items === '' ? '' : ','}{"device":"${device}","metric":"${metric}","time":"${text.of(time)}","value":${valueText(value)},"unit":${unit}}`;
+  }
+  return `{"cursor":${cursor},"items":[${items}],"next":${next}}`;
+}
+
+function columnsOf(ports: ApiPorts, rows: readonly CurrentValue[], { cursor, next }: Frame): string {
+  const list = (of: (row: CurrentValue) => string | number): string => `[${rows.map(of).join(',')}]`;
+  return (
+    `{"cursor":${cursor},"devices":${list(({ device }) => `"${device}"`)},"metrics":${list(({ metric }) => `"${metric}"`)},` +
+    `"times":${list(({ time }) => time)},"values":${list(({ value }) => valueText(value))},` +
+    `"units":${list(({ device, metric }) => unitText(ports, device, metric))},"next":${next}}`
+  );
+}
+
+function unitText(ports: ApiPorts, device: string, metric: string): string {
+  const unit = ports.units.of(device, metric);
+  return unit === null ? 'null' : JSON.stringify(unit);
 }

@@ -31,6 +31,24 @@ export function formatTime(time: number): string {
   return new Date(time).toISOString();
 }
 
+/** As `formatTime`, for many times of which most lie in the minute of the one before. */
+export class TimeText {
+  #minute = Number.NaN;
+  #prefix = '';
+
+  of(time: number): string {
+    const minute = Math.floor(time / 60_000);
+    if (minute !== this.#minute) {
+      this.#minute = minute;
+      this.#prefix = formatTime(minute * 60_000).slice(0, -7);
+    }
+    const rest = time - minute * 60_000;
+    const ms = rest % 1_000;
+    const second = (rest - ms) / 1_000;
+    return `${this.#prefix}${second < 10 ? '0' : ''}${second}.${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}Z`;
+  }
+}
+
 function epochTime(text: string): number {
   const time = bounded(Number(text), text);
   if (time > 0 && time < secondsBelow) {

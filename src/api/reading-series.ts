@@ -15,7 +15,7 @@ export interface AskedSeries extends Series {
 export interface SeriesFilter {
   readonly device: Pattern;
   readonly metric: Pattern;
-  readonly tag: TagGlob | undefined;
+  readonly tag?: TagGlob | undefined;
 }
 
 export function askedSeries(ports: ApiPorts, { id, device, metric }: Series): AskedSeries {

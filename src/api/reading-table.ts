@@ -1,6 +1,6 @@
 import type { Value } from '../domain/reading.ts';
 import { type SampleColumns, sampleValue } from '../domain/sample-columns.ts';
-import { formatTime } from './moment.ts';
+import { TimeText } from './moment.ts';
 
 /** Times with one or more named values each: buckets, points, or a few readings. Small enough for the main thread. */
 export interface Table {
@@ -24,9 +24,10 @@ export function readingsTable(columns: SampleColumns, move?: (time: number) => n
 /** `{"time":"…","avg":…}` with commas between. */
 export function rowsText({ count, times, names, columns }: Table): string {
   const keys = names.map((name) => `,${JSON.stringify(name)}:`);
+  const time = new TimeText();
   let text = '';
   for (let row = 0; row < count; row++) {
-    text += `${row === 0 ? '' : ','}{"time":"${formatTime(times[row])}"`;
+    text += `${row === 0 ? '' : ','}{"time":"${time.of(times[row])}"`;
     for (let column = 0; column < keys.length; column++) text += keys[column] + valueText(columns[column][row]);
     text += '}';
   }
@@ -47,9 +48,10 @@ export function columnsText({ count, times, names, columns }: Table): string {
 export function linesText(table: Table, head: string): string {
   const { count, times, names, columns } = table;
   const keys = names.map((name) => `,${JSON.stringify(name)}:`);
+  const time = new TimeText();
   let text = '';
   for (let row = 0; row < count; row++) {
-    text += `{${head}"time":"${formatTime(times[row])}"`;
+    text += `{${head}"time":"${time.of(times[row])}"`;
     for (let column = 0; column < keys.length; column++) text += keys[column] + valueText(columns[column][row]);
     text += '}\n';
   }
@@ -64,9 +66,10 @@ export function csvText(
 ): string {
   const { count, times } = table;
   const columns = names.map((name) => table.columns[table.names.indexOf(name)]);
+  const time = new TimeText();
   let text = '';
   for (let row = 0; row < count; row++) {
-    text += `${before}${formatTime(times[row])}`;
+    text += `${before}${time.of(times[row])}`;
     for (const column of columns) text += `,${csvValue(column?.[row] ?? null)}`;
     text += `${after}\r\n`;
   }

@@ -212,6 +212,20 @@ export const ReadingLines = {
   }),
 };
 
+/** `GET /latest?format=columns`: the same rows, column by column. */
+export const LatestColumns = z
+  .object({
+    cursor: CursorText,
+    devices: z.array(z.string()),
+    metrics: z.array(z.string()),
+    times: z.array(z.int()).meta({ description: 'Epoch ms' }),
+    values: z.array(Value),
+    units: z.array(Unit),
+    next: Next,
+  })
+  .meta({ id: 'LatestColumns' });
+export type LatestColumns = z.infer<typeof LatestColumns>;
+
 export const StreamReading = z
   .object({ device: z.string(), metric: z.string(), time: Time, value: Value })
   .meta({ id: 'StreamReading' });

@@ -156,7 +156,7 @@ test('what nobody offers is refused alike everywhere', async () => {
   expectProblem(await http.ask(readings), 'parameter_invalid');
   expectProblem(await http.ask(`${readings}?metric=speed`), 'not_found');
   expectProblem(await http.ask(`${readings}?metric=power&from=now&to=-1h`), 'parameter_invalid');
-  expectProblem(await http.ask(`${readings}?metric=power&bucket=1month`), 'duration_invalid');
+  expectProblem(await http.ask(`${readings}?metric=power&bucket=1mo`), 'duration_invalid');
   expectProblem(await http.ask(`${readings}?metric=power&agg=avg`), 'parameter_invalid');
   expectProblem(await http.ask(`${readings}?metric=power&page=bm90aGluZw`), 'page_invalid');
 });

@@ -6,7 +6,7 @@ import { earlier, later, parseOffset } from '../../src/api/earlier-period.ts';
 import { compareSeries, indexOfFirst, SeriesOrder } from '../../src/api/series-order.ts';
 import { offsetAt } from '../../src/base/time-zone.ts';
 import { gridOf as historyGrid } from '../../src/history/bucket-grid.ts';
-import { formatTime, parseMoment } from '../../src/api/moment.ts';
+import { formatTime, parseMoment, TimeText } from '../../src/api/moment.ts';
 import { nearest } from '../../src/base/nearest.ts';
 import { readPage, writePage } from '../../src/api/page-token.ts';
 import { compareText, firstOf } from '../../src/api/page.ts';
@@ -16,6 +16,8 @@ import { RejectedError } from '../../src/base/errors.ts';
 
 const now = Date.UTC(2026, 10, 20, 9, 30);
 const utc = (): number => 0;
+const berlin = (time: number): number => offsetAt('Europe/Berlin', time);
+const grid = (text: string, zone: string | null) => gridOf(parseBucketWidth(text), zone);
 const at = (text: string): number => parseMoment(text)(now);
 
 describe('a moment', () => {
@@ -111,6 +113,16 @@ describe('a moment', () => {
   });
 });
 
+test('times that come one behind the other are written as each by itself', () => {
+  const time = fc.oneof(fc.integer({ min: -8.64e15, max: 8.64e15 }), fc.integer({ min: now, max: now + 180_000 }));
+  fc.assert(
+    fc.property(fc.array(time), (times) => {
+      const text = new TimeText();
+      expect(times.map((time) => text.of(time))).toEqual(times.map(formatTime));
+    }),
+  );
+});
+
 describe('a width of buckets', () => {
   test('is a whole number of milliseconds, at least one; whole days and weeks are those of a calendar', () => {
     expect(['1m', '1ms', '0.5s', '1h30m', '36h'].map(parseBucketWidth)).toEqual(
@@ -136,7 +148,6 @@ describe('a width of buckets', () => {
   });
 
   test('that does not divide a day has no place on a wall clock', () => {
-    const grid = (text: string, zone: string | null) => gridOf(parseBucketWidth(text), zone);
     expect(grid('7m', null)).toEqual({ kind: 'fixed', width: 420_000, origin: 0 });
     expect(grid('7m', 'Etc/UTC')).toEqual({ kind: 'fixed', width: 420_000, origin: 0 });
     expect(grid('7m', 'Europe/Berlin')).toBeNull();
@@ -162,8 +173,6 @@ describe('a width of buckets', () => {
 });
 
 describe('an earlier period', () => {
-  const berlin = (time: number): number => offsetAt('Europe/Berlin', time);
-
   test('a day before a clock was set is the same time of day', () => {
     // Clocks went forward on 29 March 2026 at 01:00 UTC.
     const noon = Date.UTC(2026, 2, 29, 10);
