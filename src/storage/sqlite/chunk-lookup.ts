@@ -1,20 +1,24 @@
 import type { Database } from './database.ts';
-import { numberIn, Statements } from './database.ts';
+import { faultOf, numberIn, Statements } from './database.ts';
 import { readChunk } from './chunk-rows.ts';
 import type { Stretch } from './head.ts';
 import { firstAtOrAfter } from './head.ts';
 
 /** Decoded chunks kept: about 16 KB each. */
 const chunksKeptMax = 256;
+const nothing: Stretch = { count: 0, times: new Float64Array(0), values: new Float64Array(0), kinds: null, texts: [] };
 
 /** Finds sealed readings by their time, for the writer, which must know whether a late reading is new. */
 export class ChunkLookup {
   readonly #statements: Statements;
   /** In order of use, the latest last. */
   readonly #kept = new Map<string, Stretch>();
+  readonly #onDamaged: () => void;
 
-  constructor(database: Database) {
+  /** `onDamaged` hears of a chunk that cannot be read. */
+  constructor(database: Database, onDamaged: () => void) {
     this.#statements = new Statements(database);
+    this.#onDamaged = onDamaged;
   }
 
   /** The sealed reading of `series` at exactly `time`, the last written; null when there is none. */
@@ -57,7 +61,7 @@ export class ChunkLookup {
     if (stretch) {
       this.#kept.delete(key);
     } else {
-      stretch = readChunk(this.#statements, series, number);
+      stretch = this.#read(series, number);
       if (this.#kept.size >= chunksKeptMax) {
         for (const oldest of this.#kept.keys()) {
           this.#kept.delete(oldest);
@@ -67,5 +71,16 @@ export class ChunkLookup {
     }
     this.#kept.set(key, stretch);
     return stretch;
+  }
+
+  /** A damaged chunk costs its own readings and nothing else: a commit takes it as empty. */
+  #read(series: number, number: number): Stretch {
+    try {
+      return readChunk(this.#statements, series, number);
+    } catch (error) {
+      if (faultOf(error) !== 'corrupt') throw error;
+      this.#onDamaged();
+      return nothing;
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { chunkCountMax } from './chunk-codec-bytes.ts';
 import type { PackedChunk } from './chunk-rows.ts';
 import { packChunk, packSharing } from './chunk-rows.ts';
 import { encodeTimeColumn, type TimeColumn } from './chunk-codec-columns.ts';
@@ -8,6 +9,21 @@ export interface ChunkPiece {
   readonly stretch: Stretch;
   readonly begin: number;
   readonly end: number;
+}
+
+/** Cuts rows `begin` to `end` of a stretch into pieces of about equal size, of about `sealCount` readings each. */
+export function cutEvenly(stretch: Stretch, begin: number, end: number, sealCount: number): ChunkPiece[] {
+  const pieces = piecesOf(end - begin, sealCount);
+  return Array.from({ length: pieces }, (_, piece) => ({
+    stretch,
+    begin: begin + Math.floor(((end - begin) * piece) / pieces),
+    end: begin + Math.floor(((end - begin) * (piece + 1)) / pieces),
+  }));
+}
+
+/** Into how many chunks so many readings go. A head that waited its turn is a little over full; that is still one. */
+export function piecesOf(count: number, sealCount: number): number {
+  return Math.max(Math.ceil(count / chunkCountMax), Math.round(count / sealCount), Math.min(count, 1));
 }
 
 /** A time column shorter than this is written into each chunk: the row of its own would take as much. */

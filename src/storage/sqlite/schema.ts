@@ -186,6 +186,8 @@ const migrations: readonly string[] = [
   CREATE TABLE time_column (id INTEGER PRIMARY KEY, chunks INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT;
   -- Null for a chunk whose times stand in its own bytes.
   ALTER TABLE chunk ADD COLUMN times INTEGER;
+  -- Late chunks are few and wait to be merged.
+  CREATE INDEX chunk_late ON chunk (series) WHERE late = 1;
 
   -- id: series number, then one bit for the tier (0 minute, 1 hour), then the number of the window since the epoch plus
   -- 2^29 in the low 30 bits.

@@ -1,7 +1,7 @@
-import { chunkCountMax } from './chunk-codec-bytes.ts';
 import type { ChunkPiece } from './chunk-packing.ts';
-import { packTogether } from './chunk-packing.ts';
+import { cutEvenly, packTogether, piecesOf } from './chunk-packing.ts';
 import type { ChunkEdit, ChunkStore } from './chunk-store.ts';
+import type { Compactor } from './compactor.ts';
 import type { Database } from './database.ts';
 import { Statements } from './database.ts';
 import { DeviceRows } from './device-rows.ts';
@@ -37,13 +37,19 @@ export class Sealer {
   readonly #sealCount: number;
   readonly #chunks: ChunkStore;
   readonly #rollups: RollupTouch;
+  readonly #compactor: Compactor;
   #due: SeriesState[] = [];
 
   constructor(
     database: Database,
     state: WriterState,
     transaction: StorageTransaction,
-    options: { readonly sealCount: number; readonly chunks: ChunkStore; readonly rollups: RollupTouch },
+    options: {
+      readonly sealCount: number;
+      readonly chunks: ChunkStore;
+      readonly rollups: RollupTouch;
+      readonly compactor: Compactor;
+    },
   ) {
     this.#statements = new Statements(database);
     this.#devices = new DeviceRows(database);
@@ -52,6 +58,7 @@ export class Sealer {
     this.#sealCount = options.sealCount;
     this.#chunks = options.chunks;
     this.#rollups = options.rollups;
+    this.#compactor = options.compactor;
   }
 
   get isDue(): boolean {
@@ -90,7 +97,8 @@ export class Sealer {
     if (this.#due.length === 0) return;
     // More at a time when much is waiting, so that sealing keeps up with any rate of commits.
     const batch = this.#nextBatch(Math.max(chunksMin, this.#due.length >> 5));
-    this.#state.replayFrom = this.#chunks.change(this.#transaction, 'sealed', (edit) => this.#seal(edit, batch));
+    const sealed = this.#chunks.change(this.#transaction, 'sealed', (edit) => this.#seal(edit, batch));
+    this.#state.replayFrom = sealed.replayFrom;
     for (const series of [...batch.values()].flat()) {
       series.isDue = false;
       if (series.head.count === 0) continue;
@@ -99,6 +107,7 @@ export class Sealer {
       series.head.clear();
     }
     this.#due = this.#due.filter((series) => series.isDue);
+    for (const { series, isLate, begin, end } of sealed.pieces) this.#compactor.sealed(series, isLate, end - begin);
   }
 
   /**
@@ -119,7 +128,7 @@ export class Sealer {
         if (!isReady || taken.has(series)) continue;
         taken.add(series);
         together.push(series);
-        chunks += this.#piecesOf(series.head.count);
+        chunks += piecesOf(series.head.count, this.#sealCount);
         // A device of a few metrics is not torn apart; one of many goes in several steps.
         if (chunks >= 2 * chunksMax) return batch;
       }
@@ -138,21 +147,21 @@ export class Sealer {
     this.#due.push(series);
   }
 
-  /** Returns where replay begins once this is on disk. */
-  #seal(edit: ChunkEdit, batch: ReadonlyMap<DeviceState, readonly SeriesState[]>): number {
+  #seal(edit: ChunkEdit, batch: ReadonlyMap<DeviceState, readonly SeriesState[]>): Sealed {
+    const pieces: HeadPiece[] = [];
     for (const [device, together] of batch) {
       // What was due may have been deleted since.
       const filled = together.filter(({ head }) => head.count > 0);
-      this.#sealDevice(edit, filled);
+      pieces.push(...this.#sealDevice(edit, filled));
       for (const series of filled) edit.noteSealed(series);
       if (filled.length > 0) this.#devices.writeLastSeen(device.record.device, device.lastSeen);
     }
     const replayFrom = this.#replayFromWithout(new Set([...batch.values()].flat()));
     writeMeta(this.#statements, 'replay_from', replayFrom);
-    return replayFrom;
+    return { pieces, replayFrom };
   }
 
-  #sealDevice(edit: ChunkEdit, together: readonly SeriesState[]): void {
+  #sealDevice(edit: ChunkEdit, together: readonly SeriesState[]): HeadPiece[] {
     const pieces: HeadPiece[] = [];
     for (const series of together) {
       const { head } = series;
@@ -160,27 +169,15 @@ export class Sealer {
       const purged = this.#rollups.absorb(series.id, head);
       const late = Math.max(inOrder, purged);
       if (purged < head.count) this.#rollups.touch(series.id, head.times[purged], head.times[head.count - 1]);
-      pieces.push(...this.#cut(series, purged, late, true), ...this.#cut(series, late, head.count, false));
+      for (const piece of cutEvenly(head, purged, late, this.#sealCount))
+        pieces.push({ ...piece, series, isLate: true });
+      for (const piece of cutEvenly(head, late, head.count, this.#sealCount)) {
+        pieces.push({ ...piece, series, isLate: false });
+      }
     }
     const packed = packTogether(pieces);
     for (const [at, { series, isLate }] of pieces.entries()) edit.insert(series, isLate, packed[at]);
-  }
-
-  /** Cuts rows `begin` to `end` of the head into pieces of about equal size. */
-  #cut(series: SeriesState, begin: number, end: number, isLate: boolean): HeadPiece[] {
-    const pieces = this.#piecesOf(end - begin);
-    return Array.from({ length: pieces }, (_, piece) => ({
-      series,
-      isLate,
-      stretch: series.head,
-      begin: begin + Math.floor(((end - begin) * piece) / pieces),
-      end: begin + Math.floor(((end - begin) * (piece + 1)) / pieces),
-    }));
-  }
-
-  /** A head that waited its turn is a little over full; that is still one chunk, and not two halves. */
-  #piecesOf(count: number): number {
-    return Math.max(Math.ceil(count / chunkCountMax), Math.round(count / this.#sealCount), Math.min(count, 1));
+    return pieces;
   }
 
   /** Where replay has to begin once the heads of `sealed` are empty. */
@@ -198,4 +195,10 @@ export class Sealer {
 interface HeadPiece extends ChunkPiece {
   readonly series: SeriesState;
   readonly isLate: boolean;
+}
+
+interface Sealed {
+  readonly pieces: readonly HeadPiece[];
+  /** Where replay begins. */
+  readonly replayFrom: number;
 }

@@ -25,6 +25,8 @@ export class SeriesState {
   chunks = 0;
   /** Deleted chunks of it are still on disk, hidden by their numbers: until they are gone no other chunk may take one. */
   isErasing = false;
+  /** Chunks sealed that were far from full, since they were last merged. */
+  smallChunks = 0;
   /** Waits for the sealer. */
   isDue = false;
 

@@ -1,11 +1,14 @@
+import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Commit, CommitResult } from '../../domain/commit.ts';
 import type { DeviceRecord } from '../../domain/device.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
+import type { RetentionPlan } from '../../domain/retention.ts';
 import { valueKind } from '../../domain/reading.ts';
+import { Budget, type BudgetState } from './budget.ts';
 import { ChunkLookup } from './chunk-lookup.ts';
 import { ChunkStore } from './chunk-store.ts';
-import { CommandRetirer } from './command-retirer.ts';
+import { Compactor } from './compactor.ts';
 import type { Classified } from './classifier.ts';
 import { Classifier, RefusedCommitError } from './classifier.ts';
 import { encodeCommitRecord } from './commit-record.ts';
@@ -23,6 +26,8 @@ import { readMeta } from './meta.ts';
 import type { QuarantineSize } from './quarantine-rows.ts';
 import { QuarantineRows } from './quarantine-rows.ts';
 import { FreeingTransaction, Reserve } from './reserve.ts';
+import { Purger } from './purge.ts';
+import { Retirer } from './retirer.ts';
 import { RollupBook } from './rollup-book.ts';
 import { RollupDesk } from './rollup-desk.ts';
 import type { RollupResult, RollupTask } from './rollup-task.ts';
@@ -42,6 +47,11 @@ export interface WriterOptions {
   readonly sealCount: number;
   readonly resumeWindow: { readonly ms: number; readonly bytes: number };
   readonly quarantineBytesMax: number;
+  /** Bytes of pages in use beyond which the oldest readings go; 0: no bound. */
+  readonly bytesMax: number;
+  /** How long resolved alerts and settled deliveries are kept, ms; null: for ever. */
+  readonly alertsKeptMs: number | null;
+  readonly deliveriesKeptMs: number | null;
   /** Size of the file that is given up when there is no room left to delete something; 0: none. */
   readonly reserveBytes: number;
 }
@@ -67,22 +77,31 @@ export class Writer {
   readonly #devices: DeviceRows;
   readonly #quarantine: QuarantineRows;
   readonly #sealer: Sealer;
+  readonly #compactor: Compactor;
   readonly #trimmer: LogTrimmer;
-  readonly #retirer: CommandRetirer;
+  readonly #retirer: Retirer;
+  readonly #purger: Purger;
+  readonly #budget: Budget;
   readonly #eraser: Eraser;
   readonly #rollups: RollupBook;
   readonly #desk: RollupDesk;
   readonly #erasing: ErasureWork;
   #now = 0;
 
-  constructor(database: Database, state: WriterState, options: WriterOptions) {
+  /** `clock` tells how long a step took. */
+  constructor(
+    database: Database,
+    state: WriterState,
+    options: WriterOptions,
+    clock: Pick<Clock, 'monotonic'>,
+  ) {
     this.state = state;
     this.#database = database;
     this.#options = options;
     this.#statements = new Statements(database);
     this.#transaction = new StorageTransaction(database);
     this.#freeing = new FreeingTransaction(this.#transaction, new Reserve(database.path, options.reserveBytes));
-    const lookup = new ChunkLookup(database);
+    const lookup = new ChunkLookup(database, () => state.damagedChunks++);
     const chunks = new ChunkStore(database, state, lookup);
     this.#rollups = new RollupBook(database, state);
     this.#desk = new RollupDesk(database, state, this.#transaction, this.#rollups);
@@ -90,14 +109,29 @@ export class Writer {
     this.#rows = new CommitRows(database);
     this.#devices = new DeviceRows(database);
     this.#quarantine = new QuarantineRows(database, options.quarantineBytesMax);
+    this.#compactor = new Compactor(database, state, {
+      chunks,
+      transaction: this.#transaction,
+      sealCount: options.sealCount,
+    });
     this.#sealer = new Sealer(database, state, this.#transaction, {
       sealCount: options.sealCount,
       chunks,
       rollups: this.#rollups,
+      compactor: this.#compactor,
     });
     // What was full when the gateway was killed.
     this.#sealer.markLarge(options.sealCount);
-    this.#retirer = new CommandRetirer(database, state, this.#transaction);
+    this.#retirer = new Retirer(database, state, this.#freeing, options);
+    this.#purger = new Purger(database, state, {
+      transaction: this.#freeing,
+      chunks,
+      rollups: this.#rollups,
+      desk: this.#desk,
+      sealer: this.#sealer,
+      clock,
+    });
+    this.#budget = new Budget(database, state, this.#purger, options.bytesMax);
     this.#trimmer = new LogTrimmer(database, state, this.#transaction, options.resumeWindow);
     this.#eraser = new Eraser(database, state, { store: chunks, rollups: this.#rollups });
     this.#erasing = new ErasureWork(database, state, { chunks, transaction: this.#freeing });
@@ -134,7 +168,11 @@ export class Writer {
     const isTrimming = this.#trimmer.step();
     const isRetiring = this.#retirer.step();
     const isErasing = this.#erasing.step();
-    return isTrimming || isRetiring || isErasing || this.#sealer.isDue;
+    const isPurging = this.#purger.step();
+    const isOverBudget = this.#budget.step();
+    // Sealing comes first: what it writes is what is merged.
+    const isMerging = !this.#sealer.isDue && this.#compactor.step();
+    return isTrimming || isRetiring || isErasing || isPurging || isOverBudget || isMerging || this.#sealer.isDue;
   }
 
   /** Time has passed: heads that have become old are due. */
@@ -142,7 +180,22 @@ export class Writer {
     this.#now = now;
     this.#sealer.markOld(now - this.#options.sealAfterMs);
     this.#retirer.look();
+    this.#compactor.look();
     this.#desk.look();
+    this.#purger.look();
+    this.#budget.look();
+  }
+
+  /** From here on this is how long each series is kept. */
+  retain(plan: RetentionPlan): void {
+    this.state.retention = plan;
+    this.#desk.look();
+    this.#purger.look();
+  }
+
+  /** Whether the store is as small as it shall be. */
+  get budgetState(): BudgetState {
+    return this.#budget.state;
   }
 
   /** Whether `rollupTasks` has something to hand out. */
@@ -170,6 +223,8 @@ export class Writer {
   /** Writes what the maintenance thread summed up, unless it was touched meanwhile. Throws `TransactionError`. */
   acceptRollups(results: readonly RollupResult[]): void {
     this.#desk.accept(results);
+    // What waited for them may go now.
+    this.#purger.look();
   }
 
   /** The head's readings of a series in `[from, to)`: the first or last `limit` of them, as of the commit `seq`. */

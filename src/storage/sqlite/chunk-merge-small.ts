@@ -1,0 +1,70 @@
+import type { ChunkMerge, MergeSource, MergeSources } from './chunk-merge.ts';
+import { mergeSourceColumns, mergeSourceIn } from './chunk-merge.ts';
+import type { Statements } from './database.ts';
+import { mergeStretches, stretchOf } from './merge.ts';
+import type { SeriesState } from './series-state.ts';
+
+/** Chunks of a series that one merge takes at most. */
+const chunksMax = 48;
+/** A chunk that was merged covers no more: readings are deleted by whole chunks, when the last of them is too old. */
+const spanMax = 15 * 86_400_000;
+const growth = 4;
+
+/**
+ * How the newest chunks of a slow series, each sealed by age with a few readings, become one of `sealCount`. Sizes fall
+ * into tiers, each four times the one before; chunks are merged when together they reach the next tier, so a reading is
+ * written again at most once for each tier, log4(1024 / 10) = 3.3 times for chunks of ten. Null when it is too early.
+ */
+export function planSmallMerge(
+  statements: Statements,
+  sources: MergeSources,
+  series: SeriesState,
+  sealCount: number,
+): ChunkMerge | null {
+  const newestFirst = statements
+    .get(`SELECT ${mergeSourceColumns} FROM kept_chunk WHERE series = ? AND late = 0 ORDER BY time_max DESC LIMIT ?`)
+    .all(series.id, chunksMax)
+    .map(mergeSourceIn);
+  const taken = newestFirst.slice(
+    0,
+    takenOf(newestFirst, sealCount, (chunk) => sources.isDamaged(series, chunk)),
+  );
+  if (taken.length < 2) return null;
+  const read = sources.read(series, taken);
+  if (!read) return null;
+  const merged = mergeStretches(read, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
+  return {
+    series,
+    removed: taken.map(({ number }) => number),
+    inOrder: stretchOf(merged, 0, merged.count),
+    late: null,
+    putInOrder: null,
+  };
+}
+
+/** How many of the chunks, from the newest on, are worth merging. */
+function takenOf(
+  newestFirst: readonly MergeSource[],
+  sealCount: number,
+  isDamaged: (chunk: MergeSource) => boolean,
+): number {
+  let taken = 0;
+  let count = 0;
+  for (let limit = growth; taken < newestFirst.length && count < sealCount; limit *= growth) {
+    let end = taken;
+    let reached = count;
+    while (end < newestFirst.length && reached < sealCount) {
+      const chunk = newestFirst[end];
+      const isTooWide = newestFirst[0].timeMax - chunk.timeMin > spanMax;
+      if (chunk.count >= limit || chunk.count * 2 >= sealCount || isTooWide || isDamaged(chunk)) break;
+      reached += chunk.count;
+      end++;
+    }
+    // What does not reach the next tier is not moved; larger chunks may lie behind it, and stay where they are, too.
+    if (reached >= limit) {
+      taken = end;
+      count = reached;
+    } else if (end > taken) break;
+  }
+  return taken;
+}
