@@ -198,12 +198,12 @@ export class BucketFold {
   #push(time: number): void {
     const { grid, from, to, limit } = this.#question;
     const table = this.#table;
-    this.#rank();
     if (table.count === limit) {
       this.#isFull = true;
       this.#next = time;
       return;
     }
+    this.#rank();
     this.#edge = Math.min(to, grid.next(time));
     table.add(time, Math.max(from, time), this.#edge);
   }

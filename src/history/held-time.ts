@@ -12,6 +12,9 @@ export class HeldTime {
   readonly #table: BucketTable;
   /** Whether the reading in force fits, test by test. */
   readonly #fits: boolean[];
+  /** The texts of the columns seen last, and which of them fit, test by test. */
+  #texts: readonly string[] | null = null;
+  #fitting: readonly Uint8Array[] = [];
   /** The reading in force came then; before its bucket all is told. */
   #time = Number.NaN;
   #row = 0;
@@ -40,9 +43,13 @@ export class HeldTime {
     const { times } = columns;
     if (Number.isNaN(this.#since)) this.#since = times[begin];
     this.#spread(times[begin]);
+    if (columns.texts !== this.#texts) {
+      this.#texts = columns.texts;
+      this.#fitting = this.#tests.map((test) => fittingTexts(test, columns.texts));
+    }
     const row = this.#table.count - 1;
     for (const [index, test] of this.#tests.entries()) {
-      this.#table.held[index][row] += heldIn(columns, begin, end, test);
+      this.#table.held[index][row] += heldIn(columns, begin, end, test, this.#fitting[index]);
       this.#fits[index] = isFit(test, sampleValue(columns, end - 1));
     }
     this.#time = times[end - 1];
@@ -72,9 +79,14 @@ function isFit(test: HoldAggregate, value: Value): boolean {
   return value === test.state || (typeof value === 'boolean' && test.state === (value ? 'on' : 'off'));
 }
 
-/** How long what fits was in force from row `begin` to row `end` - 1, ms. */
-function heldIn(columns: SampleColumns, begin: number, end: number, test: HoldAggregate): number {
-  const { times, values, kinds } = columns;
+/** How long what fits was in force from row `begin` to row `end` - 1, ms. `fitting`: of the texts, see `fittingTexts`. */
+function heldIn(
+  { times, values, kinds }: SampleColumns,
+  begin: number,
+  end: number,
+  test: HoldAggregate,
+  fitting: Uint8Array,
+): number {
   let held = 0;
   if (kinds === null && test.kind === 'timeInRange') {
     const { low, high } = test;
@@ -83,24 +95,17 @@ function heldIn(columns: SampleColumns, begin: number, end: number, test: HoldAg
     }
     return held;
   }
-  // The index of a text is looked up once; a state that is no text of these columns never fits.
-  const state = test.kind === 'duration' ? codesOf(columns, test.state) : null;
   for (let at = begin; at < end - 1; at++) {
     const kind = kinds === null ? valueKind.number : kinds[at];
+    const value = values[at];
     const isHeld =
-      test.kind === 'timeInRange'
-        ? kind !== valueKind.text && values[at] >= test.low && values[at] <= test.high
-        : state?.[kind] === values[at];
+      kind === valueKind.text ? fitting[value] === 1 : isFit(test, kind === valueKind.boolean ? value !== 0 : value);
     if (isHeld) held += times[at + 1] - times[at];
   }
   return held;
 }
 
-/** By kind of value: what stands in the columns for this state; NaN where nothing does. */
-function codesOf({ texts }: SampleColumns, state: Value): readonly number[] {
-  const number = typeof state === 'number' ? state : Number.NaN;
-  const isOn = state === true || state === 'on';
-  const isOff = state === false || state === 'off';
-  const text = typeof state === 'string' ? texts.indexOf(state) : -1;
-  return [number, isOn ? 1 : isOff ? 0 : Number.NaN, text < 0 ? Number.NaN : text];
+/** For each text 1 when it fits, so that readings need not be compared letter by letter. */
+function fittingTexts(test: HoldAggregate, texts: readonly string[]): Uint8Array {
+  return Uint8Array.from(texts, (text) => (isFit(test, text) ? 1 : 0));
 }
