@@ -40,6 +40,10 @@ export async function recoverMemory(
     sealAfterMs: storage.sealAfter,
     resumeWindow: { ms: storage.resumeWindow, bytes: storage.resumeBytesMax },
     quarantineBytesMax: quarantine.maxBytes,
+    maxBytes: storage.maxBytes,
+    reserveBytes: storage.reserve,
+    alertsKeptMs: config.alerts.keepFor,
+    deliveriesKeptMs: config.webhooks.keepFor,
   });
   const engine = wrapEngine ? wrapEngine(sqlite) : sqlite;
   stops.push('storage engine', () => engine.close());

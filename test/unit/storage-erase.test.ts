@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
 import type { Commit } from '../../src/domain/commit.ts';
 import type { Value } from '../../src/domain/reading.ts';
@@ -18,6 +19,9 @@ const options: WriterOptions = {
   sealCount: 64,
   resumeWindow: { ms: 900_000, bytes: 1 << 20 },
   quarantineBytesMax: 1 << 20,
+  bytesMax: 0,
+  alertsKeptMs: null,
+  deliveriesKeptMs: null,
   reserveBytes: 0,
 };
 
@@ -40,7 +44,7 @@ afterEach(() => {
 function open(): void {
   database = openForWriting(join(folder.path, 'pulsegate.db'), { busyTimeoutMs: 0, pagesMax: null });
   const { state } = recover(database, { now, newEpoch: 'epochepoch', quarantineBytesMax: options.quarantineBytesMax });
-  writer = new Writer(database, state, options);
+  writer = new Writer(database, state, options, systemClock);
 }
 
 function commit(parts: Partial<Commit>, rows: readonly Row[] = []): void {

@@ -17,9 +17,11 @@ import type { Stretch } from './head.ts';
 import { headsOfAcross } from './reader-across.ts';
 import { headsOfAggregate } from './reader-aggregate.ts';
 import { headsOfBoundaries } from './reader-boundaries.ts';
+import { headsOfDecimate } from './reader-decimate.ts';
 import { headsOfRanges } from './reader-estimate.ts';
 import type { HeadSlices, HeadsQuery } from './reader-heads.ts';
 import { headsOfPage } from './reader-heads.ts';
+import type { BudgetState } from './budget.ts';
 import { CallFailedError, WorkerLink } from './worker-link.ts';
 import type { LongAnswer, LongQuestion, MaintenanceCalls, ReaderCalls, WriterCalls } from './worker-messages.ts';
 import type { Slice, SliceQuery } from './writer.ts';
@@ -40,6 +42,12 @@ export interface SqliteEngineOptions {
   readonly resumeWindow?: { readonly ms: number; readonly bytes: number };
   /** Default 64 MB. */
   readonly quarantineBytesMax?: number;
+  /** Bytes of the file in use beyond which the oldest readings go first; 0, the default: no bound. */
+  readonly maxBytes?: number;
+  /** How long alerts are kept after they were resolved, ms; null, the default: for ever. */
+  readonly alertsKeptMs?: number | null;
+  /** How long deliveries are kept after they were settled, ms; null, the default: for ever. */
+  readonly deliveriesKeptMs?: number | null;
   /** Room kept free beside the database, so that deletions are possible on a full disk. Default: none. */
   readonly reserveBytes?: number;
   /** How long a commit waits for another program's lock, ms. Default 2 s. */
@@ -54,6 +62,8 @@ const checkpointFrames = 1_024;
 const checkpointAfterMs = 30_000;
 /** Damaged chunks that are logged one by one. */
 const damageLoggedMax = 1_000;
+/** A budget that is not kept is told of this often at most. */
+const budgetToldEveryMs = 3_600_000;
 /** How often age is looked at: heads for sealing, the write-ahead log for a checkpoint. */
 const tickMs = 5_000;
 
@@ -78,6 +88,7 @@ class SqliteEngine implements Engine {
   #isCommitting = false;
   #isCheckpointing = false;
   #isRollingUp = false;
+  #budgetToldAt = Number.NEGATIVE_INFINITY;
   #isReserveWhole = true;
   #checkpointedAt = 0;
   #lastTask = 0;
@@ -110,6 +121,9 @@ class SqliteEngine implements Engine {
           sealCount: this.#options.sealCount ?? 1_024,
           resumeWindow: this.#options.resumeWindow ?? { ms: 900_000, bytes: 256 << 20 },
           quarantineBytesMax: this.#options.quarantineBytesMax ?? 64 << 20,
+          bytesMax: this.#options.maxBytes ?? 0,
+          alertsKeptMs: this.#options.alertsKeptMs ?? null,
+          deliveriesKeptMs: this.#options.deliveriesKeptMs ?? null,
           reserveBytes: this.#options.reserveBytes ?? 0,
         },
       });
@@ -211,9 +225,20 @@ class SqliteEngine implements Engine {
       const isLongAgo = now - this.#checkpointedAt >= checkpointAfterMs;
       if (frames >= checkpointFrames || (frames > 0 && isLongAgo)) this.#checkpoint();
       if (answer?.isRollupWanted) this.#rollUp();
+      if (answer) this.#tellBudget(answer.budgetState, now);
       await this.#fillReserve();
     };
     run().catch((error: unknown) => this.#warn(error, 'the writer did not answer'));
+  }
+
+  /** Once an hour at most. */
+  #tellBudget(state: BudgetState, now: number): void {
+    if (state === 'kept' || now - this.#budgetToldAt < budgetToldEveryMs) return;
+    this.#budgetToldAt = now;
+    const { log, maxBytes } = this.#options;
+    if (state === 'purging')
+      log.warn({ maxBytes }, 'the database is larger than storage.maxBytes: its oldest readings go');
+    else log.warn({ maxBytes }, 'storage.maxBytes is too small for what has to be kept: nothing is left that could go');
   }
 
   /**
@@ -333,7 +358,10 @@ class SqliteEngine implements Engine {
         this.#damageSeen(
           await this.#askLong((question) => reader().ask('across', question), query, headsOfAcross(query)),
         ),
-      decimate: () => Promise.reject(new InvariantError('decimate is not answered yet')),
+      decimate: async (query) =>
+        this.#damageSeen(
+          await this.#askLong((question) => reader().ask('decimate', question), query, headsOfDecimate(query)),
+        ),
       log: async (query) => reader().ask('log', query),
       alerts: async (query) => reader().ask('alerts', query),
       alert: async (id) => reader().ask('alert', id),

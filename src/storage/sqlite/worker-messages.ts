@@ -3,6 +3,7 @@ import type { Commit, CommitResult, LogPage } from '../../domain/commit.ts';
 import type { BackupFacts, Recovered } from '../../history/engine.ts';
 import type { Bucket, BucketsQuery, EngineStats, HistoryReader, ReadingsQuery } from '../../history/reader.ts';
 import type { HistoryQueries } from '../../history/queries.ts';
+import type { BudgetState } from './budget.ts';
 import type { Stretch } from './head.ts';
 import type { HeadSlices, HeadsQuery } from './reader-heads.ts';
 import type { RollupResult, RollupTask } from './rollup-task.ts';
@@ -44,6 +45,7 @@ export interface WriterCalls {
       readonly uncopiedFrames: number;
       readonly workFailure: string | null;
       readonly isRollupWanted: boolean;
+      readonly budgetState: BudgetState;
     };
   };
   retain: { question: RetentionPlan; answer: null };
@@ -88,7 +90,7 @@ type PageCalls = {
 
 /** What is asked of readings in as many calls as it takes, so that a long question does not hold up the short ones. */
 type LongCalls = {
-  [Name in 'aggregate' | 'across' | 'boundaries' | 'estimate']: {
+  [Name in 'aggregate' | 'across' | 'decimate' | 'boundaries' | 'estimate']: {
     question: LongQuestion<Parameters<HistoryQueries[Name]>[0]>;
     answer: LongAnswer<Awaited<ReturnType<HistoryQueries[Name]>>>;
   };

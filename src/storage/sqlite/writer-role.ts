@@ -1,3 +1,4 @@
+import { systemClock } from '../../base/clock.ts';
 import { InvariantError } from '../../base/errors.ts';
 import type { Commit } from '../../domain/commit.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
@@ -39,7 +40,7 @@ export function writerRole(path: string): Role {
           quarantineBytesMax: options.quarantineBytesMax,
         });
         sealCount = options.sealCount;
-        writer = new Writer(database, state, options);
+        writer = new Writer(database, state, options, systemClock);
         return { answer: recovered };
       } catch (error) {
         database.close();
@@ -65,13 +66,13 @@ export function writerRole(path: string): Role {
     tick({ now }) {
       isWorkBlocked = false;
       opened().tick(now);
-      const { isRollupWanted } = opened();
-      const answer = { uncopiedFrames: opened().uncopiedFrames(), workFailure, isRollupWanted };
+      const { isRollupWanted, budgetState } = opened();
+      const answer = { uncopiedFrames: opened().uncopiedFrames(), workFailure, isRollupWanted, budgetState };
       workFailure = null;
       return { answer };
     },
     retain(plan) {
-      opened().state.retention = plan;
+      opened().retain(plan);
       return { answer: null };
     },
     rollupTasks: () => ({ answer: opened().rollupTasks() }),
