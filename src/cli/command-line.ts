@@ -2,8 +2,10 @@ import { Command, InvalidArgumentError } from 'commander';
 import { checkConfig, printConfig } from './config.ts';
 import type { CreateFlags, ListFlags } from './devices.ts';
 import { explain } from './explain.ts';
+import type { ExportFlags } from './export.ts';
 import type { ClientFlags } from './gateway-client.ts';
 import type { GatewayFlags } from './gateway-flags.ts';
+import type { ImportFlags } from './import.ts';
 import { addKeyCommands } from './key-commands.ts';
 import type { ShowFlags } from './retention.ts';
 import type { StorageFlags } from './storage.ts';
@@ -48,6 +50,8 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
     .option('--json', 'as GET /api/v1/storage answers it')
     .action(async (flags: StorageFlags) => (await import('./storage.ts')).showStorage(flags));
 
+  addFileCommands(program);
+
   const config = program.command('config').description('the configuration as the gateway would read it');
   withGatewayFlags(config.command('check')).description('say what is wrong, all at once').action(checkConfig);
   withGatewayFlags(config.command('print')).description('print every option, secrets as ***').action(printConfig);
@@ -69,6 +73,30 @@ function addRetentionCommands(retention: Command): void {
     .description('replace the rules; what is too old by then is deleted for good')
     .argument('<file>', '{"rules":[{"name":"vibration","metric":"vibration*","raw":"30d"}]}; - for standard input')
     .action(async (file: string, flags: ClientFlags) => (await import('./retention.ts')).setRetention(file, flags));
+}
+
+function addFileCommands(program: Command): void {
+  withClientFlags(program.command('export'))
+    .description('readings of a running gateway into a file, or to standard output')
+    .option('--device <glob>', 'only these devices')
+    .option('--metric <glob>', 'only these metrics')
+    .option('--tag <key:value>', 'only devices with this tag')
+    .option('--from <time>', 'begin, inclusive: RFC 3339, epoch ms or -30d; left out, from the first reading on')
+    .option('--to <time>', 'end, exclusive; left out, up to the last reading')
+    .option('--format <format>', 'csv, ndjson, influx or senml; left out, by the name of the file, else csv')
+    .option('-o, --output <file>', 'left out, standard output')
+    .option('--resume', 'go on with a file that was cut, behind its last whole row')
+    .action(async (flags: ExportFlags) => (await import('./export.ts')).exportReadings(flags));
+  withClientFlags(program.command('import'))
+    .description('readings of a file into a running gateway; the same file twice changes nothing')
+    .argument(
+      '<file>',
+      'CSV with the header device,metric,time,value, NDJSON, or line protocol; .gz too; - is standard input',
+    )
+    .option('--format <format>', 'csv, ndjson or influx; left out, by the name of the file or what it begins with')
+    .option('--precision <unit>', 'of the times of line protocol: ns, us, ms or s', 'ns')
+    .option('--refused <file>', 'where refused lines go, with their reasons; left out, beside the file')
+    .action(async (file: string, flags: ImportFlags) => (await import('./import.ts')).importReadings(file, flags));
 }
 
 function addDeviceCommands(devices: Command): void {
@@ -107,7 +135,10 @@ function addDeviceCommands(devices: Command): void {
   withClientFlags(devices.command('delete'))
     .description('forget a device; its readings stay')
     .argument('<id>')
-    .action(async (id: string, flags: ClientFlags) => (await loadDevices()).deleteDevice(id, flags));
+    .option('--readings', 'delete its readings, too, for good')
+    .action(async (id: string, flags: ClientFlags & { readings?: boolean }) =>
+      (await loadDevices()).deleteDevice(id, flags),
+    );
   withClientFlags(devices.command('import'))
     .description('register the devices of a CSV file (id,name,profile,timeZone,approval,tags,tag:NAME)')
     .argument('<file>')

@@ -23,6 +23,7 @@ const expected = new Set([
   'RejectedError',
   'GatewayAnswerError',
   'ImportFileError',
+  'ExportFileError',
 ]);
 
 /** The fields of a system error, as text; empty where it has none. */
