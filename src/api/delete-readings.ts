@@ -17,6 +17,8 @@ export const wholeTime = { from: 0, to: 8_640_000_000_000_000 } as const;
 
 /** Most series that one question to the reader may be about. */
 const rangesAtOnce = 1_000;
+/** Most series of one commit: everybody else's readings wait for it, and must not wait long. */
+const seriesAtOnce = 500;
 
 /** Without a default: nobody deletes of all devices for want of a parameter. */
 const device = z
@@ -57,7 +59,7 @@ export function deleteReadingsRoutes(ports: ApiPorts): readonly Route[] {
     tag: 'readings',
     summary: 'Delete readings for good',
     description:
-      'Of the series that match, those in `[from, to)`, or with `all=true` every one: from chunks, sums by the minute and hour, memory and the log, in one commit; the latest values follow. What live clients were shown stays there until they subscribe again. `dryRun=true` deletes nothing and says how much it would be.',
+      'Of the series that match, those in `[from, to)`, or with `all=true` every one: from chunks, sums by the minute and hour, memory and the log; the latest values follow. Up to 500 series go in one commit, more of them in several: should the last of these fail, the same request finishes it. What live clients were shown stays there until they subscribe again. `dryRun=true` deletes nothing and says how much it would be.',
     params: noParameters,
     query: z.object({
       device,
@@ -78,15 +80,7 @@ export function deleteReadingsRoutes(ports: ApiPorts): readonly Route[] {
         const readings = await estimated(deletions);
         return { cursor: ports.cursor(), series: deletions.length, readings, dryRun: true };
       }
-      if (deletions.length === 0) return { cursor: ports.cursor(), series: 0, readings: 0, dryRun: false };
-      const { seq, deleted } = await ports.erasure.erase({ deletions });
-      const cursor = cursorAt(ports, seq);
-      return {
-        cursor,
-        series: deleted?.newest.length ?? deletions.length,
-        readings: deleted?.readings ?? null,
-        dryRun: false,
-      };
+      return { ...(await erased(deletions)), dryRun: false };
     },
   });
   return [remove];
@@ -103,6 +97,18 @@ export function deleteReadingsRoutes(ports: ApiPorts): readonly Route[] {
       if (query.tag && !query.tag(registrations.get(series.device)?.tags ?? {})) continue;
       yield series;
     }
+  }
+
+  async function erased(deletions: readonly Deletion[]): Promise<Omit<ReadingsDeleted, 'dryRun'>> {
+    let cursor = ports.cursor();
+    let readings: number | null = 0;
+    for (let at = 0; at < deletions.length; at += seriesAtOnce) {
+      const some = deletions.slice(at, at + seriesAtOnce);
+      const { seq, deleted } = await ports.erasure.erase({ deletions: some });
+      cursor = cursorAt(ports, seq);
+      readings = deleted === null || readings === null ? null : readings + deleted.readings;
+    }
+    return { cursor, series: deletions.length, readings };
   }
 
   async function estimated(deletions: readonly Deletion[]): Promise<number> {

@@ -5,6 +5,7 @@ import { DeviceDetail, DeviceLatest, DeviceList } from '../../src/contract/devic
 import { QuarantineList } from '../../src/contract/quarantine.ts';
 import { Ingested } from '../../src/contract/reading.ts';
 import { Problem } from '../../src/contract/rest.ts';
+import { parseCursor } from '../../src/domain/cursor.ts';
 import { CommitFailedError } from '../../src/history/engine.ts';
 import { GatewayPerTest, publish, startGateway } from '../support/gateway.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -66,6 +67,20 @@ describe('DELETE /readings', () => {
     expect(await remove(`${query}&dryRun=true`)).toMatchObject({ series: 2, readings: 4, dryRun: true });
     expect((await world.raw('a', 'x')).length).toBe(10);
     expect(await remove(query)).toMatchObject({ series: 2, readings: 4 });
+  });
+
+  test('takes many series in several commits, and tells them as one', async () => {
+    const rows = Array.from({ length: 1_100 }, (_, index) => ({
+      device: `d${index >> 2}`,
+      metric: `m${index & 3}`,
+      time: world.noon,
+      value: index,
+    }));
+    const { cursor } = await world.post(rows);
+    const deleted = await remove('device=d*&all=true');
+    expect(deleted).toMatchObject({ series: 1_100, readings: 1_100 });
+    expect(parseCursor(deleted.cursor).seq).toBe(parseCursor(cursor).seq + 3);
+    expect(await remove('device=d*&all=true')).toMatchObject({ series: 1_100, readings: 0 });
   });
 
   test('finds devices by their tags', async () => {
