@@ -5,7 +5,7 @@ const lastTime = Date.UTC(2100, 0);
 const exactFrom = Date.UTC(2000, 0);
 const exactTo = Date.UTC(2040, 0);
 
-/** Offsets are looked up this far apart; no time since 1970 was kept for less, also not Fortaleza's week of summer time. */
+/** Offsets are looked up this far apart; about three days: no zone kept a time for less since 1970. */
 const probeMs = 2 ** 28;
 const probesPerBlock = 16;
 const blockMs = probeMs * probesPerBlock;

@@ -100,7 +100,7 @@ class ZonedGrid implements Grid {
       const offset = this.#zone.offsetAt(at);
       const step = this.#steps.begin(at + offset);
       const begin = step - offset;
-      const moved = this.#zone.lastChange(Math.min(begin, at - shiftMax) - 1, at);
+      const moved = this.#zone.lastChange(begin - shiftMax, at);
       if (moved === null) return begin;
       const isRepeated = this.#isMerged(moved) && step < moved.time + moved.before;
       if (begin >= moved.time && !isRepeated) return begin;
