@@ -3,19 +3,23 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Aggregate, BucketFill, MetricKind } from '../../src/domain/aggregate.ts';
 import { bucketFills, plainAggregates } from '../../src/domain/aggregate.ts';
 import type { BucketGrid } from '../../src/domain/bucket-grid.ts';
+import type { SampleColumns } from '../../src/domain/sample-columns.ts';
 import { sampleValue } from '../../src/domain/sample-columns.ts';
 import type { Value } from '../../src/domain/reading.ts';
 import { BucketFold } from '../../src/history/bucket-fold.ts';
 import { gridOf } from '../../src/history/bucket-grid.ts';
+import { Decimation } from '../../src/history/decimation.ts';
 import type { Engine } from '../../src/history/engine.ts';
 import type {
   AcrossColumns,
   AggregatedSeries,
   BucketColumns,
+  DecimateQuery,
   ReadingsPage,
   SeriesRange,
 } from '../../src/history/queries.ts';
 import type { Sample } from '../../src/history/reader.ts';
+import { seededRandom } from '../../src/base/random.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import type { Row } from '../support/storage-commits.ts';
 import { commitOf, newSeries, untilStats } from '../support/storage-commits.ts';
@@ -85,6 +89,7 @@ export function engineQuestionsExam(name: string, make: MakeEngine): void {
                 await compareBoundaries(engine, model, ranges);
                 await compareBuckets(engine, model, ranges, next);
                 await compareAcross(engine, model, ranges, next);
+                await compareShapes(engine, model, ranges, next);
               }
             }
           }
@@ -92,6 +97,35 @@ export function engineQuestionsExam(name: string, make: MakeEngine): void {
         { numRuns: 50 },
       );
     }, 120_000);
+
+    it('a shape told from summaries is the one that the readings have', async () => {
+      const random = seededRandom(11);
+      const count = 30_000;
+      const samples = Array.from({ length: count }, (_, index) => ({
+        time: index * 1_000 + Math.floor(random.next() * 900),
+        value: Math.round(Math.sin(index / 900) * 1_000 + random.next() * 100) / 100,
+      }));
+      const model = new Map([[1, new Map<number, Value>()]]);
+      let seq = 0;
+      const put = async (part: readonly Sample[]): Promise<void> => {
+        for (const { time: at, value: what } of part) modelOf(model, 1).set(at, what);
+        const rows = part.map(({ time: at, value: what }) => [1, at, what] as const);
+        await engine.commit(commitOf(++seq, rows, { newSeries: seq === 1 ? newSeries(1) : [] }));
+      };
+      for (let at = 0; at < count; at += 5_000) await put(samples.slice(at, at + 5_000));
+      clock.advance(120_000);
+      await untilStats(engine, ({ headReadings }) => headReadings === 0);
+      // Late ones in the middle, of which some are greater than all there was, sealed or not.
+      await put([10_000_500, 10_100_950].map((at) => ({ time: at, value: 99 + at / 1e9 })));
+      for (const [from, length] of [
+        [0, 1e9],
+        [1_234_567, 25_000_000],
+        [9_000_000, 9_000_000],
+      ]) {
+        const ranges = [{ series: 1, from, to: from + length }];
+        for (const points of [2, 3, 4, 6]) await compareShapes(engine, model, ranges, { points, method: 'minmax' });
+      }
+    });
   });
 }
 
@@ -108,6 +142,8 @@ type Step =
       readonly kinds: readonly MetricKind[];
       readonly aggregates: readonly Aggregate[];
       readonly fill: BucketFill;
+      readonly points: number;
+      readonly method: DecimateQuery['method'];
     };
 
 const aggregate: fc.Arbitrary<Aggregate> = fc.oneof(
@@ -167,6 +203,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
           .map((names) => names.map((kind) => ({ kind }))),
       ),
       fill: fc.constantFrom(...bucketFills),
+      points: fc.integer({ min: 2, max: 40 }),
+      method: fc.constantFrom('minmax', 'lttb'),
     }),
   },
 );
@@ -221,13 +259,7 @@ async function comparePages(
 }
 
 function samplesIn(page: ReadingsPage): { index: number; samples: Sample[] }[] {
-  return page.parts.map(({ index, columns }) => ({
-    index,
-    samples: Array.from({ length: columns.count }, (_, row) => ({
-      time: columns.times[row],
-      value: sampleValue(columns, row),
-    })),
-  }));
+  return page.parts.map(({ index, columns }) => ({ index, samples: rowsOf(columns) }));
 }
 
 async function compareBoundaries(engine: Engine, model: Model, ranges: readonly SeriesRange[]): Promise<void> {
@@ -344,4 +376,31 @@ function acrossRows({ count, times, series: of, sums, mins, maxs }: AcrossColumn
     rounded(mins[row]),
     rounded(maxs[row]),
   ]);
+}
+
+async function compareShapes(
+  engine: Engine,
+  model: Model,
+  ranges: readonly SeriesRange[],
+  { points, method }: Pick<DecimateQuery, 'points' | 'method'>,
+): Promise<void> {
+  const page = await engine.reader.decimate({ ranges, points, method });
+  const expected = ranges.map(({ series: of, from, to }) => {
+    const inside = samplesOf(model, of).filter(({ time: at }) => at >= from && at < to);
+    const [first, last] = [inside[0], inside.at(-1)];
+    if (!first || !last) return [];
+    const extent = { from: first.time, to: last.time + 1, readings: inside.length };
+    const decimation = new Decimation({ ...extent, points, method });
+    decimation.add(columnsOf(inside), 0, inside.length);
+    return rowsOf(decimation.close());
+  });
+  expect(page.parts.map(({ columns }) => rowsOf(columns))).toEqual(expected);
+  expect(page.parts.map(({ resolution }) => resolution)).toEqual(ranges.map(() => 'raw'));
+}
+
+function rowsOf(columns: SampleColumns): Sample[] {
+  return Array.from({ length: columns.count }, (_, row) => ({
+    time: columns.times[row],
+    value: sampleValue(columns, row),
+  }));
 }

@@ -263,7 +263,8 @@ function columnAt(buckets: BucketColumns, kept: BucketColumns | null, index: num
   return Array.from({ length: buckets.count }, (_, row) => values.get(buckets.times[row]) ?? null);
 }
 
-function coarser(resolution: Resolution, tier: RollupTier | null): Resolution {
+/** A segment told by this tier makes an answer this coarse. */
+export function coarser(resolution: Resolution, tier: RollupTier | null): Resolution {
   return tier === null ? resolution : coarsest(resolution, tier === 'hour' ? '1h' : '1m');
 }
 

@@ -5,12 +5,13 @@ import { readCommand, readCommands } from './command-rows.ts';
 import type { Database } from './database.ts';
 import { numberIn, Statements, textIn } from './database.ts';
 import { PageTextWriter } from '../../history/text/page-text.ts';
-import type { AcrossQuery, AggregateQuery, SeriesRange } from '../../history/queries.ts';
+import type { AcrossQuery, AggregateQuery, DecimateQuery, SeriesRange } from '../../history/queries.ts';
 import { AcrossTask } from './reader-across.ts';
 import { AggregateTask } from './reader-aggregate.ts';
 import { BoundariesTask } from './reader-boundaries.ts';
 import { readBuckets } from './reader-buckets.ts';
 import { SnapshotChunks } from './reader-chunks.ts';
+import { DecimateTask } from './reader-decimate.ts';
 import { EstimateTask } from './reader-estimate.ts';
 import { readLog } from './reader-log.ts';
 import { readPage, readText } from './reader-page.ts';
@@ -51,6 +52,7 @@ export function readerRole(path: string): Role {
   const textWriter = new PageTextWriter();
   const aggregates = new LongQuestions((query: AggregateQuery) => new AggregateTask(query));
   const acrosses = new LongQuestions((query: AcrossQuery) => new AcrossTask(query));
+  const decimations = new LongQuestions((query: DecimateQuery) => new DecimateTask(query));
   const boundaries = new LongQuestions((ranges: readonly SeriesRange[]) => new BoundariesTask(ranges));
   const estimates = new LongQuestions((ranges: readonly SeriesRange[]) => new EstimateTask(ranges));
   /** Keys of chunks found damaged. */
@@ -103,6 +105,13 @@ export function readerRole(path: string): Role {
     },
     aggregate: (question) => ({ answer: reading((snapshot) => aggregates.goOn(question, snapshot)) }),
     across: (question) => ({ answer: reading((snapshot) => acrosses.goOn(question, snapshot)) }),
+    decimate(question) {
+      const answer = reading((snapshot) => decimations.goOn(question, snapshot));
+      return {
+        answer,
+        transfer: answer.isDone ? answer.answer.parts.flatMap(({ columns }) => sampleBuffers(columns)) : [],
+      };
+    },
     boundaries: (question) => ({ answer: reading((snapshot) => boundaries.goOn(question, snapshot)) }),
     estimate: (question) => ({ answer: reading((snapshot) => estimates.goOn(question, snapshot)) }),
     log(query) {
