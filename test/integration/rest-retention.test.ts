@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { EffectiveRetention, Retention } from '../../src/contract/retention.ts';
+import { StorageState } from '../../src/contract/storage.ts';
 import { Ingested } from '../../src/contract/reading.ts';
 import { QuarantineList, Retried } from '../../src/contract/quarantine.ts';
 import { Problem } from '../../src/contract/rest.ts';
@@ -100,6 +101,21 @@ describe('retention rules', () => {
     writeFileSync(file, 'rules: []');
     await expect(shell('set', file)).rejects.toThrow(/is not JSON/);
   });
+});
+
+test('a rule deletes what is too old by then, and nothing else', async () => {
+  const rows = (device: string, metric: string, ago: number) =>
+    Array.from({ length: 100 }, (_, index) => ({ device, metric, time: world.noon - ago + index, value: index }));
+  await world.post([
+    ...rows('pump-1', 'vibration', 5 * day),
+    ...rows('pump-1', 'power', 5 * day),
+    ...rows('pump-2', 'vibration', hour),
+  ]);
+  await put([{ ...short, minute: '0s', hour: '0s' }]);
+  await expect.poll(() => world.raw('pump-1', 'vibration'), { timeout: 20_000 }).toEqual([]);
+  expect((await world.raw('pump-1', 'power')).length).toBe(100);
+  expect((await world.raw('pump-2', 'vibration')).length).toBe(100);
+  await expect.poll(async () => (await http.get(StorageState, '/api/v1/storage')).readings.purged).toBe(100);
 });
 
 describe('a reading that is too old to be kept', () => {
