@@ -150,9 +150,9 @@ function Admission({ device, path, onChanged }: PartProps): JSX.Element {
       onChanged();
     });
   };
-  const remove = (): void => {
+  const remove = (query: '' | '?readings=true'): void => {
     void action.run(async () => {
-      await rest.send('DELETE', path);
+      await rest.send('DELETE', path + query);
       window.location.hash = '#/devices';
     });
   };
@@ -178,7 +178,14 @@ function Admission({ device, path, onChanged }: PartProps): JSX.Element {
           question="Its name, tokens and facts are forgotten; its readings stay."
           isDangerous
           isBusy={action.isBusy}
-          onConfirm={remove}
+          onConfirm={() => remove('')}
+        />
+        <ConfirmButton
+          text="Erase"
+          question="It is deleted with all its readings and refused messages, for good."
+          isDangerous
+          isBusy={action.isBusy}
+          onConfirm={() => remove('?readings=true')}
         />
       </div>
       <ProblemLine problem={action.problem} />
