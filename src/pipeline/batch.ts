@@ -66,6 +66,8 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
   }
   draft.expire(parts.now);
   const newSeries = parts.registry.unpersisted();
+  // A series that comes with this very commit has nothing to delete, and the store does not know it yet.
+  const firstNew = newSeries[0]?.id ?? Number.POSITIVE_INFINITY;
   const commit: Commit = {
     seq: parts.seq,
     at: Math.max(at, 1),
@@ -83,6 +85,7 @@ export function buildBatch(entries: readonly Entry[], parts: BatchParts): Batch 
     cancelledWebhooks,
     quarantine,
     ...changes,
+    deletions: changes.deletions.filter(({ series }) => series < firstNew),
   };
   return { commit, draft, statuses, isEmpty: isEmpty(commit) };
 }

@@ -67,6 +67,23 @@ describe('a deletion', () => {
     expect(rig.told.map(({ deleted }) => deleted?.readings ?? null)).toEqual([null, null, 1, 2]);
   });
 
+  it('passes over series that the store does not know yet', async () => {
+    publish(now, 1);
+    await settle();
+    rig.registry.assign('a', 'y');
+    const range = { from: 0, to: now + 1 };
+    rig.submit('delete', {
+      changes: {
+        deletions: [
+          { series: 1, ...range },
+          { series: 2, ...range },
+        ],
+      },
+    });
+    await settle();
+    expect(rig.store.commits.at(-1)).toMatchObject({ newSeries: [{ id: 2 }], deletions: [{ series: 1 }] });
+  });
+
   it.each([
     ['the older reading when the newest went', (): void => erase(now - 1, now + 1), -2],
     ['nothing when all of them went', (): void => erase(0, now + 1), null],
