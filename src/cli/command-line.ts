@@ -1,6 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { checkConfig, printConfig } from './config.ts';
+import type { BackupFlags } from './backup.ts';
 import type { CreateFlags, ListFlags } from './devices.ts';
+import type { DoctorFlags } from './doctor.ts';
 import { explain } from './explain.ts';
 import type { ExportFlags } from './export.ts';
 import type { ClientFlags } from './gateway-client.ts';
@@ -52,6 +54,8 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
 
   addFileCommands(program);
 
+  addSafekeepingCommands(program);
+
   const config = program.command('config').description('the configuration as the gateway would read it');
   withGatewayFlags(config.command('check')).description('say what is wrong, all at once').action(checkConfig);
   withGatewayFlags(config.command('print')).description('print every option, secrets as ***').action(printConfig);
@@ -97,6 +101,33 @@ function addFileCommands(program: Command): void {
     .option('--precision <unit>', 'of the times of line protocol: ns, us, ms or s', 'ns')
     .option('--refused <file>', 'where refused lines go, with their reasons; left out, beside the file')
     .action(async (file: string, flags: ImportFlags) => (await import('./import.ts')).importReadings(file, flags));
+}
+
+function addSafekeepingCommands(program: Command): void {
+  program
+    .command('backup')
+    .description('everything in one file, checked: from the running gateway, or from the files while none runs')
+    .argument('[file]', 'file or folder; left out, a name with the time in the current folder')
+    .option('--config <file>', 'configuration file')
+    .option('--data <dir>', 'data folder')
+    .option('--url <url>', 'ask the gateway at this address')
+    .option('--key <key>', 'an API key with the scope admin; PULSEGATE_KEY is better, since others can see arguments')
+    .action(async (file: string | undefined, flags: BackupFlags) => (await import('./backup.ts')).backup(file, flags));
+  program
+    .command('restore')
+    .description('make a data folder of a backup; the folder must be empty or not there')
+    .argument('<file>')
+    .option('--config <file>', 'configuration file')
+    .option('--data <dir>', 'data folder')
+    .action(async (file: string, flags: GatewayFlags) => (await import('./restore.ts')).restore(file, flags));
+  program
+    .command('doctor')
+    .description('say what of the store is damaged; exit code 0 when nothing is')
+    .option('--config <file>', 'configuration file')
+    .option('--data <dir>', 'data folder')
+    .option('--repair', 'set aside what is damaged, so that the gateway goes on with the rest; while none runs')
+    .option('--json', 'for programs')
+    .action(async (flags: DoctorFlags) => (await import('./doctor.ts')).doctor(flags));
 }
 
 function addDeviceCommands(devices: Command): void {

@@ -23,6 +23,8 @@ const expected = new Set([
   'RejectedError',
   'GatewayAnswerError',
   'ImportFileError',
+  'BackupError',
+  'StoreRefusedError',
   'ExportFileError',
 ]);
 

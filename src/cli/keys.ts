@@ -10,6 +10,7 @@ import { Key, KeyCreated, KeyDraft, KeyList } from '../contract/key.ts';
 import type { KeyRecord } from '../domain/key.ts';
 import { EngineOpenError } from '../history/engine.ts';
 import { type DataLock, lockDataFolder } from '../storage/data-lock.ts';
+import { gatewayUrl } from './gateway-address.ts';
 import { GatewayAnswerError, GatewayClient } from './gateway-client.ts';
 import { flagPaths, type GatewayFlags } from './gateway-flags.ts';
 import { createLog } from './logger.ts';
@@ -92,10 +93,7 @@ async function throughGateway<T>(
   held: EngineOpenError,
   use: (access: KeyAccess) => Promise<T>,
 ): Promise<T> {
-  const { host, port, basePath, tls } = config.http;
-  const address = ['0.0.0.0', '::'].includes(host) ? 'localhost' : host;
-  const scheme = tls.cert === '' ? 'http' : 'https';
-  const url = `${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}${basePath}`;
+  const url = gatewayUrl(config);
   try {
     return await use(overRest(url, key));
   } catch (error) {

@@ -158,6 +158,14 @@ export class CorruptStoreError extends Error {
   override readonly name = 'CorruptStoreError';
 }
 
+/** A commit of the log that cannot be read. */
+export class DamagedLogError extends CorruptStoreError {
+  constructor(seq: number, cause: CorruptStoreError) {
+    super(`commit ${seq} of its log cannot be read: ${cause.message}`);
+    this.cause = cause;
+  }
+}
+
 /** What SQLite says is wrong, by its primary result code (https://www.sqlite.org/rescode.html). */
 export type Fault = 'busy' | 'full' | 'io' | 'corrupt' | 'not_a_database' | 'cannot_open' | 'read_only' | 'other';
 

@@ -6,7 +6,7 @@ import { valueKind } from '../../domain/reading.ts';
 import type { Recovered } from '../../history/engine.ts';
 import { decodeCommitRecord, decodeSettled } from './commit-record.ts';
 import type { Database, Row } from './database.ts';
-import { bytesIn, CorruptStoreError, numberIn, numberOrNullIn, Statements, textIn, textOrNullIn } from './database.ts';
+import { bytesIn, CorruptStoreError, DamagedLogError, numberIn, numberOrNullIn, Statements, textIn, textOrNullIn } from './database.ts';
 import { ErasureFilter, readErasures } from './erasure.ts';
 import { readMeta, writeMeta } from './meta.ts';
 import { readOpenCommands } from './command-rows.ts';
@@ -138,9 +138,19 @@ function replay(
     const at = numberIn(row, 1);
     const bytes = bytesIn(row, 2);
     state.meter.add(seq, bytes.length);
-    const { readings } = decodeCommitRecord(bytes);
+    const { readings } = readCommit(seq, () => decodeCommitRecord(bytes));
     // A head is as old as its first commit, so that a gateway that restarts often seals as well.
     replayReadings(readings, state, { seq, at, openedAt: now - Math.max(state.lastCommitAt - at, 0), erased });
+  }
+}
+
+/** Readings that nobody else holds must not go unseen, so a start ends here; the doctor sets the commit aside. */
+function readCommit<T>(seq: number, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof CorruptStoreError) throw new DamagedLogError(seq, error);
+    throw error;
   }
 }
 
@@ -176,9 +186,9 @@ function seriesHead(series: SeriesState): Recovered['series'][number] {
 function readSettled(statements: Statements, lastCommitAt: number): SettledMessage[] {
   const newestFirst: (readonly SettledMessage[])[] = [];
   let count = 0;
-  for (const row of statements.get('SELECT at, bytes FROM commit_log ORDER BY seq DESC').each()) {
+  for (const row of statements.get('SELECT at, bytes, seq FROM commit_log ORDER BY seq DESC').each()) {
     if (count >= settledMax || numberIn(row, 0) < lastCommitAt - settledMaxAgeMs) break;
-    const settled = decodeSettled(bytesIn(row, 1));
+    const settled = readCommit(numberIn(row, 2), () => decodeSettled(bytesIn(row, 1)));
     newestFirst.push(settled);
     count += settled.length;
   }

@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
-import { Database, faultOf } from './database.ts';
+import { DamagedLogError, Database, faultOf } from './database.ts';
 
 /** Marks the file as ours: "PULS" in ASCII, in the header field that `PRAGMA application_id` reads. */
 const applicationId = 0x50_55_4c_53;
@@ -281,6 +281,27 @@ export function openForReading(path: string): Database {
   return database;
 }
 
+/**
+ * Opens a database as it is, for whoever looks at it, be it while a gateway runs. Throws `StoreRefusedError` when it is
+ * not there, of another program or of another version than this one writes.
+ */
+export function openForExamination(path: string): Database {
+  if (readHeader(path).length === 0) throw new StoreRefusedError(`There is no database at ${path}.`);
+  refuseForeignHeader(path);
+  try {
+    const database = openForReading(path);
+    refuseForeignContent(database, path);
+    const version = database.number('PRAGMA user_version');
+    if (version === migrations.length) return database;
+    database.close();
+    throw new StoreRefusedError(
+      `The database ${path} has version ${version}, made by an older Pulsegate: start this one once, which brings it to version ${migrations.length}.`,
+    );
+  } catch (error) {
+    throw refusalOf(error, path);
+  }
+}
+
 /** A connection of the maintenance worker; it never writes but checkpoints. */
 export function openForMaintenance(path: string): Database {
   const database = new Database(path, { busyTimeoutMs: 5_000 });
@@ -292,6 +313,11 @@ export function openForMaintenance(path: string): Database {
 export function refusalOf(thrown: unknown, path: string): StoreRefusedError {
   if (thrown instanceof StoreRefusedError) return thrown;
   const detail = messageOf(thrown);
+  if (thrown instanceof DamagedLogError) {
+    return new StoreRefusedError(
+      `The database ${path} is damaged (${detail}). It was left as it is: "pulsegate doctor --repair" sets the damaged commit aside, says what is lost with it, and lets the gateway start with the rest; a restore from a backup brings back what the backup has.`,
+    );
+  }
   switch (faultOf(thrown)) {
     case 'not_a_database':
     case 'corrupt':
