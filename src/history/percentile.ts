@@ -91,11 +91,23 @@ export function percentile(numbers: Float64Array, count: number, rank: number): 
   return high === low ? low : low + part * (high - low);
 }
 
-/** Moves the number of this place in order there, none greater before it and none less behind it (Hoare's quickselect). */
+/** So many looks at each number are enough for any but a malicious order. */
+const looksMax = 8;
+
+/**
+ * Moves the number of this place in order there, none greater before it and none less behind it (Hoare's quickselect). Where
+ * the order of the numbers is against it, what is left is sorted, so that nobody can make it slow.
+ */
 function select(numbers: Float64Array, count: number, place: number): number {
   let left = 0;
   let right = count - 1;
+  let looks = looksMax * count;
   while (left < right) {
+    looks -= right - left;
+    if (looks < 0) {
+      numbers.subarray(left, right + 1).sort();
+      break;
+    }
     const pivot = median(numbers[left], numbers[(left + right) >>> 1], numbers[right]);
     let low = left;
     let high = right;
