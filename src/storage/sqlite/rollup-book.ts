@@ -9,6 +9,7 @@ import { RollupColumns, rollupPart } from './rollup-columns.ts';
 import { RollupFold } from './rollup-fold.ts';
 import { rollupId, windowBegin, windowCeiling } from './rollup-key.ts';
 import { mixColumns } from './rollup-mix.ts';
+import type { Span } from './rollup-reader.ts';
 import { RollupRows } from './rollup-rows.ts';
 import type { TierState } from './rollup-state.ts';
 import type { RollupTask } from './rollup-task.ts';
@@ -86,17 +87,21 @@ export class RollupBook {
    * that are. A reading of a time that was summed up with another value counts beside it.
    */
   absorb(series: number, head: Stretch): number {
-    const { rollups, lastCommitAt } = this.#state;
+    const { rollups } = this.#state;
     rollups.reach(series);
     const rawFrom = rollups.rawFrom[series];
     const count = Number.isNaN(rawFrom) ? 0 : firstAtOrAfter(head.times, head.count, rawFrom);
     if (count === 0) return 0;
     this.#outdate(series, head.times[0], head.times[count - 1]);
-    const policy = this.policyOf(series);
-    const isMinuteWanted = rollupCutoff(policy, 'minute', lastCommitAt) < rawFrom;
-    for (const tier of tiers) {
-      const from = Math.max(head.times[0], rollupCutoff(policy, tier, lastCommitAt));
-      this.#absorbInto(series, tier, head, { from, to: rawFrom, isNeeded: tier === 'minute' || !isMinuteWanted });
+    const { windowMs } = rollupTiers.minute;
+    for (let row = 0; row < count; ) {
+      const begin = windowBegin('minute', head.times[row]);
+      const span = { from: begin, to: Math.min(begin + windowMs, rawFrom) };
+      for (const tier of this.#tiersOf(series, span)) {
+        this.#mixIn(series, tier, head, span);
+        extend(rollups.tier(tier), series, span.from, span.to);
+      }
+      row = firstAtOrAfter(head.times, head.count, span.to);
     }
     this.#rows.note(series, rollups);
     addMeta(this.#statements, 'purged_readings', count);
@@ -182,34 +187,21 @@ export class RollupBook {
     this.#state.rollupsWanted.add(series);
   }
 
-  #absorbInto(
-    series: number,
-    tier: RollupTier,
-    head: Stretch,
-    { from, to, isNeeded }: { readonly from: number; readonly to: number; readonly isNeeded: boolean },
-  ): void {
-    const { windowMs } = rollupTiers[tier];
-    const told = this.#state.rollups.tier(tier);
-    let row = firstAtOrAfter(head.times, head.count, from);
-    while (row < head.count && head.times[row] < to) {
-      const begin = windowBegin(tier, head.times[row]);
-      const end = Math.min(begin + windowMs, to);
-      const isTold = !told.isEmpty(series) && told.from[series] <= begin && told.to[series] > begin;
-      if (isTold || isNeeded) {
-        this.#mixIn(series, tier, begin, head, { from: Math.max(from, begin), to: end });
-        extend(told, series, begin, end);
-      }
-      row = firstAtOrAfter(head.times, head.count, end);
-    }
+  /** The tiers that tell of purged times in a window of minutes; where none does, the one that shall. */
+  #tiersOf(series: number, { from, to }: Span): readonly RollupTier[] {
+    const { rollups, lastCommitAt } = this.#state;
+    const telling = tiers.filter((tier) => {
+      const told = rollups.tier(tier);
+      return !told.isEmpty(series) && told.from[series] < to && told.to[series] > from;
+    });
+    if (telling.length > 0) return telling;
+    const policy = this.policyOf(series);
+    const wanted = tiers.find((tier) => rollupCutoff(policy, tier, lastCommitAt) <= from);
+    return wanted ? [wanted] : [];
   }
 
-  #mixIn(
-    series: number,
-    tier: RollupTier,
-    begin: number,
-    head: Stretch,
-    { from, to }: { readonly from: number; readonly to: number },
-  ): void {
+  #mixIn(series: number, tier: RollupTier, head: Stretch, { from, to }: Span): void {
+    const begin = windowBegin(tier, from);
     const id = rollupId(series, tier, begin);
     this.#made.clear();
     const fold = new RollupFold(tier, this.#made);

@@ -64,19 +64,17 @@ export class RollupDesk {
   isToldBefore(series: number, cutoff: number): boolean {
     const { lastCommitAt, rollups } = this.#state;
     const policy = this.#book.policyOf(series);
-    const oldest = rollups.oldest[series];
+    const oldest = Math.max(rollups.oldest[series], rollups.rawFrom[series] || Number.NEGATIVE_INFINITY);
+    let isTold = true;
+    let to = cutoff;
     for (const tier of tiers) {
       const kept = rollupCutoff(policy, tier, lastCommitAt);
-      if (kept >= cutoff) continue;
-      // Hours are made of minutes as long as there are any.
-      return this.#tells(
-        series,
-        tier,
-        windowBegin(tier, Math.max(oldest, kept, rollups.rawFrom[series] || kept)),
-        cutoff,
-      );
+      const from = windowBegin(tier, Math.max(oldest, kept));
+      if (from < to && !this.#tells(series, tier, from, to)) isTold = false;
+      // Hours are made of minutes as long as there are any; for what is older they are made of readings.
+      to = Math.min(to, kept);
     }
-    return true;
+    return isTold;
   }
 
   /** The same before minutes are purged, which the hours are made of. */

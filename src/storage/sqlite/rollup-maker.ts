@@ -1,5 +1,5 @@
 import { type RollupTier, rollupTiers } from '../../domain/retention.ts';
-import { ChunkReader } from './chunk-reader.ts';
+import { readChunk } from './chunk-rows.ts';
 import type { Database } from './database.ts';
 import { CorruptStoreError, numberIn, Statements } from './database.ts';
 import type { Stretch } from './head.ts';
@@ -24,7 +24,6 @@ const readingsPerRun = 500_000;
 export class RollupMaker {
   readonly #database: Database;
   readonly #statements: Statements;
-  readonly #chunks: ChunkReader;
   readonly #rollups: RollupReader;
   readonly #columns = new RollupColumns();
   /** Readings unpacked in this run. */
@@ -33,7 +32,6 @@ export class RollupMaker {
   constructor(database: Database) {
     this.#database = database;
     this.#statements = new Statements(database);
-    this.#chunks = new ChunkReader(database);
     this.#rollups = new RollupReader(database);
   }
 
@@ -205,7 +203,7 @@ export class RollupMaker {
 
   #read(series: number, number: number): Stretch | null {
     try {
-      const stretch = this.#chunks.read(series, number);
+      const stretch = readChunk(this.#statements, series, number);
       this.#unpacked += stretch.count;
       return stretch;
     } catch (error) {
