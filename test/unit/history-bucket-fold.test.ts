@@ -15,7 +15,7 @@ import { boundariesNeeded, sourceNeeded } from '../../src/history/bucket-needs.t
 import type { Sample } from '../../src/history/reader.ts';
 import { type SummaryColumns, joinSummaries, summarize } from '../../src/history/summary.ts';
 import { type OracleQuestion, oracleBuckets } from '../support/history-oracle.ts';
-import { columnsOf } from '../support/sample-columns.ts';
+import { columnsOf } from '../support/history-columns.ts';
 
 const start = Date.UTC(2026, 8, 21, 14, 53, 20);
 

@@ -5,7 +5,7 @@ import { Decimation, type DecimationQuestion, lttbMax } from '../../src/history/
 import { lttb } from '../../src/history/lttb.ts';
 import type { Sample } from '../../src/history/reader.ts';
 import { summarize } from '../../src/history/summary.ts';
-import { columnsOf, samplesOf } from '../support/sample-columns.ts';
+import { columnsOf, samplesOf } from '../support/history-columns.ts';
 
 const start = Date.UTC(2026, 8, 21);
 
