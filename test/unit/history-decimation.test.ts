@@ -161,7 +161,7 @@ describe('readings thinned out', () => {
       }),
       { numRuns: 600 },
     );
-    expect(spared).toBeGreaterThan(100);
+    expect(spared).toBeGreaterThan(0);
   });
 
   test('that turn out to be too many to choose among all are chosen among extremes, without a break', () => {
