@@ -184,14 +184,19 @@ export class FileImport {
   async #mark(): Promise<void> {
     const { file } = this.#parts;
     const { begin, line } = this.#lanes.pending ?? this.#position;
-    if (file === '-' || begin === 0) return;
+    if (file === '-' || this.#isUntouched) return;
     await writeMark(file, { begin, line, format: this.#format, ...this.#tally, head: await headOf(file) });
+  }
+
+  get #isUntouched(): boolean {
+    const { stored, replaced, identical, refused } = this.#tally;
+    return stored + replaced + identical + refused === 0;
   }
 
   #cutShort(error: unknown): unknown {
     const { file } = this.#parts;
-    const { begin, line } = this.#lanes.pending ?? this.#position;
-    if (file === '-' || begin === 0) return error;
+    const { line } = this.#lanes.pending ?? this.#position;
+    if (file === '-' || this.#isUntouched) return error;
     const rest = `Everything before line ${countText(line)} is taken; the same command goes on there.`;
     return new ImportFileError(`${messageOf(error)}\n${rest}`, { cause: error });
   }
