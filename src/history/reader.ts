@@ -8,10 +8,6 @@ import type { HistoryQueries } from './queries.ts';
 
 /** Asking the store. Every answer is one page; no answer holds a transaction open between two calls. */
 export interface HistoryReader extends HistoryQueries {
-  /** Readings of one series in `[from, to)`, sealed chunks and heads as one, each time once, last write wins. */
-  readings(query: ReadingsQuery): Promise<readonly Sample[]>;
-  /** Aggregates of one series in `[from, to)` by bucket; buckets without readings are left out. Ascending. */
-  buckets(query: BucketsQuery): Promise<readonly Bucket[]>;
   /**
    * The commit log after `after`, whole commits only, at most about `readingsMax` readings (one commit at least).
    * An empty page means that nothing was committed since. Commits trimmed away show as `firstKept > after + 1`.
@@ -51,40 +47,6 @@ export interface Sample {
   /** Epoch ms. */
   readonly time: number;
   readonly value: Value;
-}
-
-export interface ReadingsQuery {
-  readonly series: number;
-  /** Epoch ms, inclusive. */
-  readonly from: number;
-  /** Epoch ms, exclusive. */
-  readonly to: number;
-  readonly order: 'asc' | 'desc';
-  /** 1 … 10,000. */
-  readonly limit: number;
-}
-
-export interface BucketsQuery {
-  readonly series: number;
-  readonly from: number;
-  readonly to: number;
-  /** Width in ms, at least 1; buckets begin at whole multiples of it since the epoch (weeks on Monday, UTC). */
-  readonly width: number;
-  /** 1 … 10,000 buckets. */
-  readonly limit: number;
-}
-
-/** Booleans count as 0 and 1; text readings are counted but take no part in avg, min, max and sum. */
-export interface Bucket {
-  /** Begin of the bucket, epoch ms. */
-  readonly time: number;
-  readonly count: number;
-  readonly min: number | null;
-  readonly max: number | null;
-  readonly sum: number | null;
-  readonly avg: number | null;
-  readonly first: Value;
-  readonly last: Value;
 }
 
 export interface AlertsQuery {

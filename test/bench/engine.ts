@@ -21,7 +21,7 @@ import { settledColumns } from '../../src/domain/settled-columns.ts';
 import type { Engine } from '../../src/history/engine.ts';
 import { createSqliteEngine } from '../../src/storage/sqlite/engine.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { commitOf, crashImage } from '../support/storage-commits.ts';
+import { commitOf, crashImage, plainBuckets } from '../support/storage-commits.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { report } from './figure.ts';
 
@@ -189,7 +189,7 @@ async function countBack(engine: Engine, ticks: number): Promise<void> {
   let counted = 0;
   for (let series = 1; series <= seriesCount; series++) {
     const query = { series, from: 0, to: Number.MAX_SAFE_INTEGER, width: 1e15, limit: 10 };
-    for (const bucket of await engine.reader.buckets(query)) counted += bucket.count;
+    for (const { values } of await plainBuckets(engine, query)) counted += Number(values[0]);
   }
   mustEqual('readings in the engine', counted, ticks * seriesCount);
 }

@@ -2,12 +2,11 @@ import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Value } from '../../src/domain/reading.ts';
 import { disposition } from '../../src/domain/reading.ts';
-import { bucketBegin } from '../../src/history/bucket.ts';
 import type { Engine } from '../../src/history/engine.ts';
-import type { Bucket, Sample } from '../../src/history/reader.ts';
+import type { Sample } from '../../src/history/reader.ts';
 import type { FakeClock } from '../support/fake-clock.ts';
-import type { Row } from '../support/storage-commits.ts';
-import { allReadings, commitOf, newSeries, untilStats } from '../support/storage-commits.ts';
+import type { PlainBucket, Row } from '../support/storage-commits.ts';
+import { allReadings, commitOf, newSeries, plainBuckets, readingsOf, untilStats } from '../support/storage-commits.ts';
 
 const seriesCount = 3;
 
@@ -156,8 +155,8 @@ async function compareReads(
   const inside = samplesOf(kept).filter(({ time: at }) => at >= read.from && at < to);
   const ordered = read.order === 'asc' ? inside : inside.toReversed();
   const { series: of, from, limit, order, width } = read;
-  expect(await engine.reader.readings({ series: of, from, to, order, limit })).toEqual(ordered.slice(0, limit));
-  const buckets = await engine.reader.buckets({ series: of, from, to, width, limit });
+  expect(await readingsOf(engine, { series: of, from, to, order, limit })).toEqual(ordered.slice(0, limit));
+  const buckets = await plainBuckets(engine, { series: of, from, to, width, limit });
   expect(buckets).toEqual(bucketsOf(inside, width).slice(0, limit));
 }
 
@@ -166,24 +165,16 @@ function samplesOf(kept: ReadonlyMap<number, Value>): Sample[] {
 }
 
 /** Aggregates by the definition, without a thought for speed. */
-function bucketsOf(samples: readonly Sample[], width: number): Bucket[] {
-  const groups = Map.groupBy(samples, ({ time: at }) => bucketBegin(at, width));
+function bucketsOf(samples: readonly Sample[], width: number): PlainBucket[] {
+  const groups = Map.groupBy(samples, ({ time: at }) => Math.floor(at / width) * width);
   return [...groups].map(([begin, group]) => {
     const numbers = group
       .map(({ value: what }) => what)
       .filter((what) => typeof what !== 'string')
       .map(Number);
     const sum = numbers.reduce((total, number) => total + number, 0);
-    const isEmpty = numbers.length === 0;
-    return {
-      time: begin,
-      count: group.length,
-      min: isEmpty ? null : Math.min(...numbers) + 0,
-      max: isEmpty ? null : Math.max(...numbers) + 0,
-      sum: isEmpty ? null : sum + 0,
-      avg: isEmpty ? null : sum / numbers.length + 0,
-      first: group[0]?.value ?? 0,
-      last: group.at(-1)?.value ?? 0,
-    };
+    const told = [Math.min(...numbers) + 0, Math.max(...numbers) + 0, sum + 0, sum / numbers.length + 0];
+    const numeric = numbers.length === 0 ? told.map(() => null) : told;
+    return { time: begin, values: [group.length, ...numeric, group[0]?.value ?? 0, group.at(-1)?.value ?? 0] };
   });
 }

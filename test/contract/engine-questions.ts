@@ -3,8 +3,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Aggregate, BucketFill, MetricKind } from '../../src/domain/aggregate.ts';
 import { bucketFills, plainAggregates } from '../../src/domain/aggregate.ts';
 import type { BucketGrid } from '../../src/domain/bucket-grid.ts';
-import type { SampleColumns } from '../../src/domain/sample-columns.ts';
-import { sampleValue } from '../../src/domain/sample-columns.ts';
 import type { Value } from '../../src/domain/reading.ts';
 import { BucketFold } from '../../src/history/bucket-fold.ts';
 import { gridOf } from '../../src/history/bucket-grid.ts';
@@ -22,9 +20,9 @@ import type { Sample } from '../../src/history/reader.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import type { Row } from '../support/storage-commits.ts';
-import { commitOf, newSeries, untilStats } from '../support/storage-commits.ts';
+import { commitOf, newSeries, samplesIn, untilStats } from '../support/storage-commits.ts';
 import { tempFolder } from '../support/temp-folder.ts';
-import { columnsOf } from '../support/sample-columns.ts';
+import { columnsOf } from '../support/memory-history.ts';
 import type { MakeEngine } from './engine-exam.ts';
 
 const seriesCount = 3;
@@ -238,7 +236,7 @@ async function comparePages(
     expect(page.damaged).toEqual([]);
     const skipped = ranges.length - left.length;
     let readings = 0;
-    for (const { index, samples } of samplesIn(page)) {
+    for (const { index, samples } of partsIn(page)) {
       readings += samples.length;
       found[index + skipped].push(...samples);
     }
@@ -258,8 +256,8 @@ async function comparePages(
   expect(readings).toBeGreaterThanOrEqual(0);
 }
 
-function samplesIn(page: ReadingsPage): { index: number; samples: Sample[] }[] {
-  return page.parts.map(({ index, columns }) => ({ index, samples: rowsOf(columns) }));
+function partsIn(page: ReadingsPage): { index: number; samples: Sample[] }[] {
+  return page.parts.map(({ index, columns }) => ({ index, samples: samplesIn(columns) }));
 }
 
 async function compareBoundaries(engine: Engine, model: Model, ranges: readonly SeriesRange[]): Promise<void> {
@@ -392,15 +390,8 @@ async function compareShapes(
     const extent = { from: first.time, to: last.time + 1, readings: inside.length };
     const decimation = new Decimation({ ...extent, points, method });
     decimation.add(columnsOf(inside), 0, inside.length);
-    return rowsOf(decimation.close());
+    return samplesIn(decimation.close());
   });
-  expect(page.parts.map(({ columns }) => rowsOf(columns))).toEqual(expected);
+  expect(page.parts.map(({ columns }) => samplesIn(columns))).toEqual(expected);
   expect(page.parts.map(({ resolution }) => resolution)).toEqual(ranges.map(() => 'raw'));
-}
-
-function rowsOf(columns: SampleColumns): Sample[] {
-  return Array.from({ length: columns.count }, (_, row) => ({
-    time: columns.times[row],
-    value: sampleValue(columns, row),
-  }));
 }

@@ -368,8 +368,6 @@ export class Strangers {
     const answer = <T>(make: () => T): Promise<T> => Promise.resolve(checked(make));
     return {
       ...memoryHistory((series) => this.#samples(series), answer),
-      readings: () => Promise.reject(new Error('asked by page')),
-      buckets: () => Promise.reject(new Error('asked by aggregate')),
       log: () => answer(() => ({ batches: [], last: this.seq, firstKept: 1 })),
       alerts: ({ limit, state, ruleId, device, after }) =>
         answer(() =>

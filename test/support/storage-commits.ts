@@ -3,8 +3,11 @@ import { join } from 'node:path';
 import type { Commit } from '../../src/domain/commit.ts';
 import type { Value } from '../../src/domain/reading.ts';
 import { ReadingBuilder } from '../../src/domain/reading-builder.ts';
+import type { SampleColumns } from '../../src/domain/sample-columns.ts';
+import { sampleValue } from '../../src/domain/sample-columns.ts';
 import { settledColumns } from '../../src/domain/settled-columns.ts';
 import type { Engine } from '../../src/history/engine.ts';
+import type { PageQuery, SeriesRange } from '../../src/history/queries.ts';
 import type { EngineStats, Sample } from '../../src/history/reader.ts';
 import { tempFolder } from './temp-folder.ts';
 
@@ -50,19 +53,62 @@ export function newSeries(count: number): Commit['newSeries'] {
 /** Every reading of a series, ascending. */
 export async function allReadings(engine: Engine, series: number): Promise<Sample[]> {
   const samples: Sample[] = [];
-  for (let from = Number.MIN_SAFE_INTEGER; ; ) {
-    const page = await engine.reader.readings({
-      series,
-      from,
-      to: Number.MAX_SAFE_INTEGER,
-      order: 'asc',
-      limit: 10_000,
-    });
-    samples.push(...page);
-    const last = page.at(-1);
-    if (!last || page.length < 10_000) return samples;
-    from = last.time + 1;
+  let from = Number.MIN_SAFE_INTEGER;
+  for (;;) {
+    const query = { ranges: [{ series, from, to: Number.MAX_SAFE_INTEGER }], order: 'asc', limit: 10_000 } as const;
+    const page = await engine.reader.page(query);
+    if (page.damaged.length > 0) throw new Error(`readings are damaged: ${JSON.stringify(page.damaged)}`);
+    for (const { columns } of page.parts) samples.push(...samplesIn(columns));
+    if (page.next === null) return samples;
+    from = page.next.time;
   }
+}
+
+/** One page of one series. */
+export async function readingsOf(
+  engine: Engine,
+  { order, limit, ...range }: SeriesRange & Pick<PageQuery, 'order' | 'limit'>,
+): Promise<Sample[]> {
+  const page = await engine.reader.page({ ranges: [range], order, limit });
+  return page.parts.flatMap(({ columns }) => samplesIn(columns));
+}
+
+/** A bucket with the aggregates that its readings have by themselves. */
+export interface PlainBucket {
+  readonly time: number;
+  readonly values: readonly (Value | null)[];
+}
+
+/** What `plainBuckets` asks for, in this order. */
+export const plainBucketAggregates = ['count', 'min', 'max', 'sum', 'avg', 'first', 'last'] as const;
+
+/** Buckets of one series that begin at whole multiples of `width`. */
+export async function plainBuckets(
+  engine: Engine,
+  { width, limit, ...range }: SeriesRange & { readonly width: number; readonly limit: number },
+): Promise<PlainBucket[]> {
+  const page = await engine.reader.aggregate({
+    ranges: [range],
+    kinds: ['gauge'],
+    grid: { kind: 'fixed', width, origin: 0 },
+    aggregates: plainBucketAggregates.map((kind) => ({ kind })),
+    fill: 'none',
+    limit,
+  });
+  return page.parts.flatMap(({ buckets: { count, times, columns } }) =>
+    Array.from({ length: count }, (_, row) => ({
+      time: times[row],
+      values: columns.map((column) => column[row]),
+    })),
+  );
+}
+
+/** Columns as objects. */
+export function samplesIn(columns: SampleColumns): Sample[] {
+  return Array.from({ length: columns.count }, (_, row) => ({
+    time: columns.times[row],
+    value: sampleValue(columns, row),
+  }));
 }
 
 /** Asks for the stats until they are as wanted; every question is answered after the work before it. */

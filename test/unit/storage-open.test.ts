@@ -10,7 +10,7 @@ import { EngineOpenError } from '../../src/history/engine.ts';
 import { lockDataFolder } from '../../src/storage/data-lock.ts';
 import { createSqliteEngine } from '../../src/storage/sqlite/engine.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { allReadings, commitOf, crashImage, newSeries, untilStats } from '../support/storage-commits.ts';
+import { allReadings, commitOf, crashImage, newSeries, readingsOf, untilStats } from '../support/storage-commits.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 let folder: ReturnType<typeof tempFolder>;
@@ -100,7 +100,7 @@ describe('a database is refused with a sentence and left as it is', () => {
     change(
       "UPDATE commit_log SET bytes = CAST(substr(bytes, 1, length(bytes) - 4) || x'00000000' AS BLOB) WHERE seq = 2",
     );
-    expect(await refusal()).toMatch(/is damaged \(commit record of \d+ bytes fails its checksum\)/);
+    expect(await refusal()).toMatch(/is damaged \(commit 2 of its log cannot be read: commit record of \d+ bytes fails its checksum\)/);
   });
 
   it('when its folder is a file', async () => {
@@ -110,14 +110,18 @@ describe('a database is refused with a sentence and left as it is', () => {
 });
 
 describe('what is damaged is not answered as if it were whole', () => {
-  it('a chunk that fails its checksum fails the readings that need it, and the others are answered', async () => {
+  it('a chunk that fails its checksum is left out and named, and the others are answered', async () => {
     await makeStore();
     change('UPDATE chunk SET bytes = zeroblob(length(bytes)) WHERE id & 2147483647 = 0');
     const engine = engineIn(folder.path);
     await engine.open();
-    await expect(allReadings(engine, 1)).rejects.toThrow('a chunk cannot be read');
+    const all = { ranges: [{ series: 1, from: 0, to: 1_000 }], order: 'asc', limit: 100 } as const;
+    const page = await engine.reader.page(all);
+    expect(page.damaged).toEqual([{ series: 1, firstTime: 0, lastTime: 49, readings: 50 }]);
+    expect(page.parts.map(({ columns }) => columns.count)).toEqual([51]);
+    expect((await engine.reader.stats()).damagedChunks).toBe(1);
     const newest = { series: 1, from: 60, to: 1_000, order: 'asc', limit: 100 } as const;
-    expect(await engine.reader.readings(newest)).toHaveLength(41);
+    expect(await readingsOf(engine, newest)).toHaveLength(41);
     await engine.close();
   });
 });

@@ -7,13 +7,11 @@ import type { Random } from '../../base/random.ts';
 import { randomId, systemRandom } from '../../base/random.ts';
 import type { Commit, CommitResult } from '../../domain/commit.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
-import { sampleValue } from '../../domain/sample-columns.ts';
 import type { RetentionPlan } from '../../domain/retention.ts';
 import type { BackupFacts, Engine, Recovered } from '../../history/engine.ts';
 import { CommitFailedError, EngineOpenError } from '../../history/engine.ts';
-import type { HistoryReader, Sample } from '../../history/reader.ts';
+import type { HistoryReader } from '../../history/reader.ts';
 import type { DamagedStretch } from '../../history/queries.ts';
-import type { Stretch } from './head.ts';
 import { headsOfAcross } from './reader-across.ts';
 import { headsOfAggregate } from './reader-aggregate.ts';
 import { headsOfBoundaries } from './reader-boundaries.ts';
@@ -24,7 +22,6 @@ import { headsOfPage } from './reader-heads.ts';
 import type { BudgetState } from './budget.ts';
 import { CallFailedError, WorkerLink } from './worker-link.ts';
 import type { LongAnswer, LongQuestion, MaintenanceCalls, ReaderCalls, WriterCalls } from './worker-messages.ts';
-import type { Slice, SliceQuery } from './writer.ts';
 
 export interface SqliteEngineOptions {
   /** Data folder; made when it is missing. */
@@ -332,16 +329,9 @@ class SqliteEngine implements Engine {
 
   #makeReader(): HistoryReader {
     const reader = (): WorkerLink<ReaderCalls> => this.#opened().reader;
-    const slice = (query: SliceQuery): Promise<Slice> => this.#opened().writer.ask('slice', query);
     const heads = (query: HeadsQuery): Promise<HeadSlices> => this.#opened().writer.ask('heads', query);
     return {
       // The head first, the snapshot second: the other way round, a head sealed in between would be in neither.
-      readings: async (query) => samplesOf(await reader().ask('readings', { query, slice: await slice(query) })),
-      buckets: async (query) => {
-        const { series, from, to } = query;
-        const head = await slice({ series, from, to, order: 'asc', limit: Number.MAX_SAFE_INTEGER });
-        return reader().ask('buckets', { query, slice: head });
-      },
       page: async (query) =>
         this.#damageSeen(await reader().ask('page', { query, heads: await heads(headsOfPage(query)) })),
       text: async (query) =>
@@ -406,14 +396,6 @@ function commitFailure(error: unknown, commit: Commit): unknown {
     return new CommitFailedError(message, { ...failure, readings, cause: error });
   }
   return new CommitFailedError(message, { outcome: 'unknown', reason: 'io', readings, cause: error });
-}
-
-/** Objects are made here and not before: as columns, a page crosses threads without being copied. */
-function samplesOf(stretch: Stretch): Sample[] {
-  return Array.from({ length: stretch.count }, (_, row) => ({
-    time: stretch.times[row],
-    value: sampleValue(stretch, row),
-  }));
 }
 
 /**

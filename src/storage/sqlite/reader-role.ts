@@ -1,6 +1,5 @@
 import { InvariantError } from '../../base/errors.ts';
 import { sampleBuffers } from '../../domain/sample-columns.ts';
-import { ChunkReader } from './chunk-reader.ts';
 import { readCommand, readCommands } from './command-rows.ts';
 import type { Database } from './database.ts';
 import { numberIn, Statements, textIn } from './database.ts';
@@ -9,13 +8,11 @@ import type { AcrossQuery, AggregateQuery, DecimateQuery, SeriesRange } from '..
 import { AcrossTask } from './reader-across.ts';
 import { AggregateTask } from './reader-aggregate.ts';
 import { BoundariesTask } from './reader-boundaries.ts';
-import { readBuckets } from './reader-buckets.ts';
 import { SnapshotChunks } from './reader-chunks.ts';
 import { DecimateTask } from './reader-decimate.ts';
 import { EstimateTask } from './reader-estimate.ts';
 import { readLog } from './reader-log.ts';
 import { readPage, readText } from './reader-page.ts';
-import { readReadings } from './reader-readings.ts';
 import {
   countPending,
   readAlert,
@@ -42,7 +39,6 @@ interface OpenReader {
   readonly database: Database;
   readonly statements: Statements;
   readonly rollups: RollupReader;
-  readonly old: ChunkReader;
 }
 
 /** The thread that asks. Every answer is read in one transaction, which ends before the answer leaves. */
@@ -86,15 +82,9 @@ export function readerRole(path: string): Role {
         database,
         statements: new Statements(database),
         rollups: new RollupReader(database),
-        old: new ChunkReader(database),
       };
       return { answer: null };
     },
-    readings({ query, slice }) {
-      const { answer } = snapshot((_, { old }) => readReadings(old, query, slice));
-      return { answer, transfer: sampleBuffers(answer) };
-    },
-    buckets: ({ query, slice }) => snapshot((_, { old }) => readBuckets(old, query, slice)),
     page({ query, heads }) {
       const answer = reading(({ chunks }) => readPage(chunks, query, heads));
       return { answer, transfer: answer.parts.flatMap(({ columns }) => sampleBuffers(columns)) };

@@ -1,14 +1,13 @@
 import type { RetentionPlan } from '../../domain/retention.ts';
 import type { Commit, CommitResult, LogPage } from '../../domain/commit.ts';
 import type { BackupFacts, Recovered } from '../../history/engine.ts';
-import type { Bucket, BucketsQuery, EngineStats, HistoryReader, ReadingsQuery } from '../../history/reader.ts';
+import type { EngineStats, HistoryReader } from '../../history/reader.ts';
 import type { HistoryQueries } from '../../history/queries.ts';
 import type { BudgetState } from './budget.ts';
-import type { Stretch } from './head.ts';
 import type { HeadSlices, HeadsQuery } from './reader-heads.ts';
 import type { RollupResult, RollupTask } from './rollup-task.ts';
 import type { FailureOutcome, FailureReason } from './transaction.ts';
-import type { Slice, SliceQuery, WriterOptions } from './writer.ts';
+import type { WriterOptions } from './writer.ts';
 
 /** What a worker is told when it starts. */
 export interface WorkerSetup {
@@ -36,7 +35,6 @@ export interface WriterCalls {
     answer: Recovered;
   };
   commit: { question: { readonly commit: Commit; readonly now: number }; answer: CommitAnswer };
-  slice: { question: SliceQuery; answer: Slice };
   heads: { question: HeadsQuery; answer: HeadSlices };
   tick: {
     question: { readonly now: number };
@@ -61,17 +59,6 @@ export interface WriterCalls {
 export interface CommitAnswer extends CommitResult {
   /** Frames of the write-ahead log that wait for a checkpoint. */
   readonly uncopiedFrames: number;
-}
-
-/** A reading query together with what the writer's head holds of it, taken before the reader opens its snapshot. */
-export interface ReadingsQuestion {
-  readonly query: ReadingsQuery;
-  readonly slice: Slice;
-}
-
-export interface BucketsQuestion {
-  readonly query: BucketsQuery;
-  readonly slice: Slice;
 }
 
 /** A question about readings together with what the heads hold of it, taken before the reader opens its snapshot. */
@@ -129,8 +116,6 @@ type RowCalls = {
 
 export interface ReaderCalls extends RowCalls, PageCalls, LongCalls {
   open: { question: null; answer: null };
-  readings: { question: ReadingsQuestion; answer: Stretch };
-  buckets: { question: BucketsQuestion; answer: readonly Bucket[] };
   log: { question: { readonly after: number; readonly readingsMax: number }; answer: LogPage };
   stats: {
     question: null;

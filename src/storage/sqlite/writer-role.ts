@@ -2,7 +2,6 @@ import { systemClock } from '../../base/clock.ts';
 import { InvariantError } from '../../base/errors.ts';
 import type { Commit } from '../../domain/commit.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
-import { sampleBuffers } from '../../domain/sample-columns.ts';
 import type { Database } from './database.ts';
 import { headBuffers, sliceHeads } from './reader-heads.ts';
 import { recover } from './recovery.ts';
@@ -53,10 +52,6 @@ export function writerRole(path: string): Role {
       const transfer = [...columnBuffersOf(result.readings)];
       if (result.dispositions) transfer.push(result.dispositions.buffer);
       return { answer: { ...result, uncopiedFrames: opened().uncopiedFrames() }, transfer };
-    },
-    slice(query) {
-      const slice = opened().slice(query);
-      return { answer: slice, transfer: slice.stretch ? sampleBuffers(slice.stretch) : [] };
     },
     heads(query) {
       const { state } = opened();

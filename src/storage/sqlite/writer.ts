@@ -20,7 +20,6 @@ import type { ErasedRanges } from './erased-ranges.ts';
 import type { Erasing } from './eraser.ts';
 import { Eraser } from './eraser.ts';
 import { ErasureWork } from './erasure-work.ts';
-import type { Stretch } from './head.ts';
 import { LogTrimmer } from './log-trimmer.ts';
 import { readMeta } from './meta.ts';
 import type { QuarantineSize } from './quarantine-rows.ts';
@@ -89,12 +88,7 @@ export class Writer {
   #now = 0;
 
   /** `clock` tells how long a step took. */
-  constructor(
-    database: Database,
-    state: WriterState,
-    options: WriterOptions,
-    clock: Pick<Clock, 'monotonic'>,
-  ) {
+  constructor(database: Database, state: WriterState, options: WriterOptions, clock: Pick<Clock, 'monotonic'>) {
     this.state = state;
     this.#database = database;
     this.#options = options;
@@ -225,19 +219,6 @@ export class Writer {
     this.#desk.accept(results);
     // What waited for them may go now.
     this.#purger.look();
-  }
-
-  /** The head's readings of a series in `[from, to)`: the first or last `limit` of them, as of the commit `seq`. */
-  slice(query: SliceQuery): Slice {
-    const head = this.state.series[query.series]?.head;
-    if (!head) return { seq: this.state.seq, stretch: null };
-    const begin = head.firstAtOrAfter(query.from);
-    const end = Math.max(head.firstAtOrAfter(query.to), begin);
-    const stretch =
-      query.order === 'asc'
-        ? head.copy(begin, Math.min(end, begin + query.limit))
-        : head.copy(Math.max(begin, end - query.limit), end);
-    return { seq: this.state.seq, stretch };
   }
 
   /** Seals what is worth a chunk of its own, so that the next start reads less. What is left stays in the log. */
@@ -373,18 +354,4 @@ interface Written extends Classified {
   readonly logged: number;
   readonly bytes: number;
   readonly quarantine: QuarantineSize;
-}
-
-export interface SliceQuery {
-  readonly series: number;
-  readonly from: number;
-  readonly to: number;
-  readonly order: 'asc' | 'desc';
-  readonly limit: number;
-}
-
-export interface Slice {
-  /** The last commit when the slice was taken. */
-  readonly seq: number;
-  readonly stretch: Stretch | null;
 }
