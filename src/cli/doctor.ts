@@ -1,4 +1,4 @@
-import { chmodSync } from 'node:fs';
+import { chmodSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { loadConfig } from '../config/load.ts';
@@ -7,7 +7,7 @@ import { type DataLock, lockDataFolder } from '../storage/data-lock.ts';
 import { Doctor } from '../storage/sqlite/doctor.ts';
 import { setAside } from '../storage/sqlite/doctor-repair.ts';
 import type { Finding } from '../storage/sqlite/finding.ts';
-import { openForExamination, openForWriting } from '../storage/sqlite/schema.ts';
+import { openForExamination, openForWriting, StoreRefusedError } from '../storage/sqlite/schema.ts';
 import { flagPaths, type GatewayFlags } from './gateway-flags.ts';
 import { countText, Progress } from './progress.ts';
 
@@ -20,9 +20,10 @@ export interface DoctorFlags extends GatewayFlags {
 export async function doctor(flags: DoctorFlags): Promise<void> {
   const config = loadConfig({ file: flags.config, env: process.env, flags: flagPaths(flags) });
   const { dir } = config.data;
+  const path = join(dir, 'pulsegate.db');
+  if (!existsSync(path)) throw new StoreRefusedError(`There is no database at ${path}; --data says where it is.`);
   const lock = await lockUnlessHeld(dir, flags.repair ?? false);
   try {
-    const path = join(dir, 'pulsegate.db');
     const { findings, summary } = examine(path, lock !== null);
     if (flags.json) console.log(JSON.stringify({ ...summary, findings }, null, 2));
     else console.log(told(findings, summary));

@@ -44,7 +44,7 @@ export class Doctor {
 
   /** Everything that is wrong, as it is found; null in between, when a little more was looked at. */
   *examine(): Generator<Finding | null, void, undefined> {
-    yield* this.#file();
+    yield* this.#guarded('sqlite_schema', this.#file());
     yield* this.#guarded('commit_log', this.#commits());
     yield* this.#guarded('chunk', this.#chunks());
     yield* this.#guarded('rollup', this.#rollups());
@@ -66,7 +66,7 @@ export class Doctor {
       yield* findings;
     } catch (error) {
       if (!['corrupt', 'io', 'not_a_database'].includes(faultOf(error))) throw error;
-      yield { kind: 'file', detail: `the table ${table} cannot be read on: ${messageOf(error)}` };
+      yield { kind: 'file', detail: `${table} cannot be read on: ${messageOf(error)}` };
     }
   }
 
