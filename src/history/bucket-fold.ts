@@ -218,30 +218,45 @@ export class BucketFold {
     this.#samples.clear();
   }
 
-  /** Adds summaries that lie in the open bucket. */
+  /** Adds summaries that lie in the open bucket. Like those over readings, each loop has one purpose. */
   #addStretches(columns: SummaryColumns, begin: number, end: number): void {
     const table = this.#table;
     const row = table.count - 1;
-    const { ends, extremes, sums, deviations, numbers, increase, area } = this.needs;
-    const areas = area === 'linear' ? columns.linearAreas : columns.stepAreas;
+    const { ends, extremes, sums, numbers } = this.needs;
     const first = ends ? columns.firstValue(begin) : 0;
     const last = ends ? columns.lastValue(end - 1) : 0;
     this.#count(row, sumOf(columns.counts, begin, end), first, last);
+    const numbersBefore = table.numbers[row];
+    if (numbers) this.#addNeighbours(row, columns, begin, end);
+    // What the neighbours counted is counted anew below.
+    table.numbers[row] = numbersBefore;
+    if (extremes) {
+      table.mins[row] = leastOf(columns.mins, columns.numbers, begin, end, table.mins[row]);
+      table.maxs[row] = greatestOf(columns.maxs, columns.numbers, begin, end, table.maxs[row]);
+    }
+    if (this.needs.deviations) {
+      for (let at = begin; at < end; at++) {
+        const count = columns.numbers[at];
+        if (count > 0) this.#join(row, count, columns.sums[at], columns.deviations[at]);
+      }
+      return;
+    }
+    if (sums) table.sums[row] += sumOf(columns.sums, begin, end);
+    table.numbers[row] += sumOf(columns.numbers, begin, end);
+  }
+
+  /** Adds what depends on the number before each. */
+  #addNeighbours(row: number, columns: SummaryColumns, begin: number, end: number): void {
+    const table = this.#table;
+    const { increase, area } = this.needs;
+    const areas = area === 'linear' ? columns.linearAreas : columns.stepAreas;
     for (let at = begin; at < end; at++) {
-      const count = columns.numbers[at];
-      if (count === 0) continue;
-      if (numbers) {
-        this.#reach(row, columns.firstNumberTimes[at], columns.firstNumbers[at]);
-        if (increase) table.increases[row] += columns.increases[at];
-        if (area !== 'none') table.areas[row] += areas[at];
-        this.#leave(row, columns.lastNumberTimes[at], columns.lastNumbers[at]);
-      }
-      if (extremes) {
-        if (columns.mins[at] < table.mins[row]) table.mins[row] = columns.mins[at];
-        if (columns.maxs[at] > table.maxs[row]) table.maxs[row] = columns.maxs[at];
-      }
-      if (sums) this.#join(row, count, columns.sums[at], deviations ? columns.deviations[at] : 0);
-      else table.numbers[row] += count;
+      if (columns.numbers[at] === 0) continue;
+      this.#reach(row, columns.firstNumberTimes[at], columns.firstNumbers[at]);
+      if (increase) table.increases[row] += columns.increases[at];
+      if (area !== 'none') table.areas[row] += areas[at];
+      this.#leave(row, columns.lastNumberTimes[at], columns.lastNumbers[at]);
+      table.numbers[row] += columns.numbers[at];
     }
   }
 
@@ -407,6 +422,19 @@ function sumOf(values: Float64Array, begin: number, end: number): number {
   let sum = 0;
   for (let at = begin; at < end; at++) sum += values[at];
   return sum;
+}
+
+/** The least of `mins` where there are numbers, and of `least`. */
+function leastOf(mins: Float64Array, numbers: Float64Array, begin: number, end: number, least: number): number {
+  let min = least;
+  for (let at = begin; at < end; at++) if (mins[at] < min && numbers[at] > 0) min = mins[at];
+  return min;
+}
+
+function greatestOf(maxs: Float64Array, numbers: Float64Array, begin: number, end: number, greatest: number): number {
+  let max = greatest;
+  for (let at = begin; at < end; at++) if (maxs[at] > max && numbers[at] > 0) max = maxs[at];
+  return max;
 }
 
 function increaseOf(values: Float64Array, begin: number, end: number): number {
