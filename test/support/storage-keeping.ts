@@ -11,7 +11,6 @@ import { recover } from '../../src/storage/sqlite/recovery.ts';
 import { rollupPart } from '../../src/storage/sqlite/rollup-columns.ts';
 import { RollupMaker } from '../../src/storage/sqlite/rollup-maker.ts';
 import { RollupReader, type Span } from '../../src/storage/sqlite/rollup-reader.ts';
-import type { RollupTask } from '../../src/storage/sqlite/rollup-task.ts';
 import { openForMaintenance, openForWriting } from '../../src/storage/sqlite/schema.ts';
 import { Writer, type WriterOptions } from '../../src/storage/sqlite/writer.ts';
 import { commitOf, crashImage, type Row } from './storage-commits.ts';
@@ -74,7 +73,7 @@ export class KeepingRig {
   rollUpOnce(meanwhile: () => void = () => {}): boolean {
     const tasks = this.writer.rollupTasks();
     if (tasks.length === 0) return false;
-    const results = this.#maker.run(tasks as RollupTask[]);
+    const results = this.#maker.run(tasks);
     meanwhile();
     this.writer.acceptRollups(results);
     return true;

@@ -343,7 +343,7 @@ describe('rollups and retention', () => {
                 const to = from + each.hours * hour;
                 one.commit([], { deletions: [{ series: each.series, from, to }] });
                 const model = models[each.series - 1];
-                for (const time of [...(model?.keys() ?? [])]) if (time >= from && time < to) model?.delete(time);
+                for (const time of model?.keys() ?? []) if (time >= from && time < to) model?.delete(time);
                 break;
               }
               case 'kill':
