@@ -48,23 +48,22 @@ function takenOf(
   sealCount: number,
   isDamaged: (chunk: MergeSource) => boolean,
 ): number {
+  const barrier = newestFirst.findIndex(
+    (chunk) => chunk.count * 2 >= sealCount || newestFirst[0].timeMax - chunk.timeMin > spanMax || isDamaged(chunk),
+  );
+  const movable = barrier < 0 ? newestFirst : newestFirst.slice(0, barrier);
   let taken = 0;
   let count = 0;
-  for (let limit = growth; taken < newestFirst.length && count < sealCount; limit *= growth) {
+  let limit = growth;
+  while (taken < movable.length && count < sealCount) {
     let end = taken;
     let reached = count;
-    while (end < newestFirst.length && reached < sealCount) {
-      const chunk = newestFirst[end];
-      const isTooWide = newestFirst[0].timeMax - chunk.timeMin > spanMax;
-      if (chunk.count >= limit || chunk.count * 2 >= sealCount || isTooWide || isDamaged(chunk)) break;
-      reached += chunk.count;
-      end++;
-    }
+    while (end < movable.length && movable[end].count < limit && reached < sealCount) reached += movable[end++].count;
     // What does not reach the next tier is not moved; larger chunks may lie behind it, and stay where they are, too.
-    if (reached >= limit) {
-      taken = end;
-      count = reached;
-    } else if (end > taken) break;
+    if (end > taken && reached < limit) break;
+    taken = end;
+    count = reached;
+    limit *= growth;
   }
   return taken;
 }
