@@ -14,12 +14,3 @@ export type BucketGrid =
 
 export const calendarUnits = ['day', 'week', 'month', 'quarter', 'year'] as const;
 export type CalendarUnit = (typeof calendarUnits)[number];
-
-const weekMs = 7 * 86_400_000;
-/** Monday 5 January 1970, UTC: the first Monday since the epoch. */
-const firstMonday = 4 * 86_400_000;
-
-/** Buckets of `width` ms, counted from the epoch, except that whole weeks begin on a Monday, UTC. */
-export function fixedGrid(width: number): BucketGrid {
-  return { kind: 'fixed', width, origin: width % weekMs === 0 ? firstMonday : 0 };
-}

@@ -6,8 +6,11 @@ import { answerColumns } from './bucket-answer.ts';
 import type { Grid } from './bucket-grid.ts';
 import { type BucketNeeds, needsOf } from './bucket-needs.ts';
 import { BucketTable } from './bucket-table.ts';
+import { deviationsFrom, greatestOf, increaseOf, leastOf, linearArea, stepArea, sumOf } from './column-sums.ts';
 import { HeldTime } from './held-time.ts';
+import { NumberLine } from './number-line.ts';
 import { PercentileBuffer } from './percentile.ts';
+import { PickedNumbers, hasText } from './picked-numbers.ts';
 import type { BucketColumns } from './queries.ts';
 import type { Sample } from './reader.ts';
 import { type Summary, type SummaryColumns, joinedDeviations } from './summary.ts';
@@ -38,6 +41,7 @@ export class BucketFold {
   /** What is kept of the readings, and so has to be known of them. */
   readonly needs: BucketNeeds;
   readonly #table: BucketTable;
+  readonly #line: NumberLine;
   readonly #held: HeldTime | null;
   readonly #samples: PercentileBuffer | null;
   /** The end of the bucket that is open. */
@@ -50,19 +54,14 @@ export class BucketFold {
   /** The last reading before the range, and the last one that is a number. */
   #before: Sample | null = null;
   #numberBefore: Sample | null = null;
-  /** The last number so far, also one before the range; and the first. */
-  #number = 0;
-  #numberTime = Number.NaN;
-  #firstNumberTime = Number.NaN;
-  /** The bucket in which the last number is: before it all areas are complete. */
-  #numberRow = 0;
-  #scratch: Scratch | null = null;
+  #picked: PickedNumbers | null = null;
 
   constructor(question: FoldQuestion) {
     const { aggregates, kind, fill, before, grid, from } = question;
     this.#question = question;
     this.needs = needsOf(aggregates, kind, fill);
     this.#table = new BucketTable(this.needs.ranks.length, this.needs.holds.length);
+    this.#line = new NumberLine(this.#table, this.needs.area);
     this.#held = this.needs.holds.length > 0 ? new HeldTime(this.needs.holds, this.#table) : null;
     this.#samples = this.needs.ranks.length > 0 ? new PercentileBuffer() : null;
     this.#edge = fill === 'none' ? Number.NEGATIVE_INFINITY : grid.begin(from);
@@ -112,14 +111,14 @@ export class BucketFold {
     if (summary.numbers === 0) return true;
     if (this.needs.numbers) {
       const firstNumber = more ? more.firstNumber : Number(summary.first);
-      this.#reach(row, more ? more.firstNumberTime : firstTime, firstNumber);
+      this.#line.reach(row, more ? more.firstNumberTime : firstTime, firstNumber);
       if (more) {
         table.increases[row] += more.increase;
         if (this.needs.area !== 'none') {
           table.areas[row] += this.needs.area === 'linear' ? more.linearArea : more.stepArea;
         }
       }
-      this.#leave(row, more ? more.lastNumberTime : lastTime, more ? more.lastNumber : Number(summary.last));
+      this.#line.leave(row, more ? more.lastNumberTime : lastTime, more ? more.lastNumber : Number(summary.last));
     }
     this.#join(row, summary.numbers, summary.sum, more ? more.deviations : 0);
     if (summary.min < table.mins[row]) table.mins[row] = summary.min;
@@ -169,7 +168,7 @@ export class BucketFold {
     const last = beyond === null ? holdsUntil : beyond.time;
     this.#held?.close(last);
     const follower = typeof beyond?.value === 'string' ? null : beyond && Number(beyond.value);
-    if (this.needs.area !== 'none') this.#spread(last, follower ?? this.#number);
+    this.#line.close(last, follower);
     const columns = answerColumns({
       aggregates,
       needs: this.needs,
@@ -178,7 +177,7 @@ export class BucketFold {
       before: this.#before,
       numberBefore: this.#numberBefore,
       after: beyond,
-      knownFrom: this.#firstNumberTime,
+      knownFrom: this.#line.since,
       knownTo: last,
       heldFrom: this.#held?.since ?? Number.NaN,
     });
@@ -252,10 +251,10 @@ export class BucketFold {
     const areas = area === 'linear' ? columns.linearAreas : columns.stepAreas;
     for (let at = begin; at < end; at++) {
       if (columns.numbers[at] === 0) continue;
-      this.#reach(row, columns.firstNumberTimes[at], columns.firstNumbers[at]);
+      this.#line.reach(row, columns.firstNumberTimes[at], columns.firstNumbers[at]);
       if (increase) table.increases[row] += columns.increases[at];
       if (area !== 'none') table.areas[row] += areas[at];
-      this.#leave(row, columns.lastNumberTimes[at], columns.lastNumbers[at]);
+      this.#line.leave(row, columns.lastNumberTimes[at], columns.lastNumbers[at]);
       table.numbers[row] += columns.numbers[at];
     }
   }
@@ -284,9 +283,7 @@ export class BucketFold {
     this.#held?.keep(sample);
     if (typeof sample.value === 'string') return;
     this.#numberBefore = sample;
-    this.#number = Number(sample.value);
-    this.#numberTime = sample.time;
-    this.#firstNumberTime = sample.time;
+    this.#line.keep(sample.time, Number(sample.value));
   }
 
   /** Adds rows that lie in the open bucket. */
@@ -299,9 +296,9 @@ export class BucketFold {
       this.#addNumbers(row, times, values, begin, end);
       return;
     }
-    this.#scratch ??= new Scratch();
-    const numbers = this.#scratch.take(columns, begin, end);
-    if (numbers > 0) this.#addNumbers(row, this.#scratch.times, this.#scratch.values, 0, numbers);
+    this.#picked ??= new PickedNumbers();
+    const numbers = this.#picked.take(columns, begin, end);
+    if (numbers > 0) this.#addNumbers(row, this.#picked.times, this.#picked.values, 0, numbers);
   }
 
   #count(row: number, count: number, first: Value, last: Value): void {
@@ -317,11 +314,11 @@ export class BucketFold {
     const { extremes, sums, deviations, numbers, increase, area } = this.needs;
     this.#samples?.add(values, begin, end);
     if (numbers) {
-      this.#reach(row, times[begin], values[begin]);
+      this.#line.reach(row, times[begin], values[begin]);
       if (increase) table.increases[row] += increaseOf(values, begin, end);
       if (area === 'linear') table.areas[row] += linearArea(times, values, begin, end);
       if (area === 'step') table.areas[row] += stepArea(times, values, begin, end);
-      this.#leave(row, times[end - 1], values[end - 1]);
+      this.#line.leave(row, times[end - 1], values[end - 1]);
     }
     if (extremes) this.#addExtremes(row, values, begin, end);
     if (!sums) {
@@ -354,118 +351,4 @@ export class BucketFold {
     table.numbers[row] += count;
     table.sums[row] += sum;
   }
-
-  /** The next number is this one: what lies between the one before it and it goes to the buckets where it belongs. */
-  #reach(row: number, time: number, value: number): void {
-    const table = this.#table;
-    if (table.numbers[row] === 0) {
-      table.firstNumbers[row] = value;
-      table.firstNumberTimes[row] = time;
-    }
-    if (Number.isNaN(this.#numberTime)) this.#firstNumberTime = time;
-    else {
-      table.increases[row] += value >= this.#number ? value - this.#number : value;
-      if (this.needs.area !== 'none') this.#spread(time, value);
-    }
-  }
-
-  #leave(row: number, time: number, value: number): void {
-    this.#table.lastNumbers[row] = value;
-    this.#table.lastNumberTimes[row] = time;
-    this.#number = value;
-    this.#numberTime = time;
-    this.#numberRow = row;
-  }
-
-  /** Gives the area from the last number to this one to the buckets between them. */
-  #spread(time: number, value: number): void {
-    const { begins, ends, areas, count } = this.#table;
-    const start = this.#numberTime;
-    const from = this.#number;
-    if (!(time > start)) return;
-    const slope = this.needs.area === 'linear' ? (value - from) / (time - start) : 0;
-    for (let row = this.#numberRow; row < count; row++) {
-      const begin = Math.max(start, begins[row]);
-      const end = Math.min(time, ends[row]);
-      if (end > begin) areas[row] += (from + slope * ((begin + end) / 2 - start)) * (end - begin);
-    }
-  }
-}
-
-/** Numbers picked out from among texts. */
-class Scratch {
-  times = new Float64Array(64);
-  values = new Float64Array(64);
-
-  /** Takes the numbers of rows `begin` to `end`; returns how many there are. */
-  take({ times, values, kinds }: SampleColumns, begin: number, end: number): number {
-    if (end - begin > this.times.length) {
-      this.times = new Float64Array(2 * (end - begin));
-      this.values = new Float64Array(2 * (end - begin));
-    }
-    let count = 0;
-    for (let row = begin; row < end; row++) {
-      if (kinds?.[row] === valueKind.text) continue;
-      this.times[count] = times[row];
-      this.values[count++] = values[row];
-    }
-    return count;
-  }
-}
-
-function hasText(kinds: Uint8Array, begin: number, end: number): boolean {
-  const at = kinds.indexOf(valueKind.text, begin);
-  return at >= 0 && at < end;
-}
-
-function sumOf(values: Float64Array, begin: number, end: number): number {
-  let sum = 0;
-  for (let at = begin; at < end; at++) sum += values[at];
-  return sum;
-}
-
-/** The least of `mins` where there are numbers, and of `least`. */
-function leastOf(mins: Float64Array, numbers: Float64Array, begin: number, end: number, least: number): number {
-  let min = least;
-  for (let at = begin; at < end; at++) if (mins[at] < min && numbers[at] > 0) min = mins[at];
-  return min;
-}
-
-function greatestOf(maxs: Float64Array, numbers: Float64Array, begin: number, end: number, greatest: number): number {
-  let max = greatest;
-  for (let at = begin; at < end; at++) if (maxs[at] > max && numbers[at] > 0) max = maxs[at];
-  return max;
-}
-
-function increaseOf(values: Float64Array, begin: number, end: number): number {
-  let increase = 0;
-  for (let at = begin + 1; at < end; at++) {
-    const value = values[at];
-    const before = values[at - 1];
-    increase += value >= before ? value - before : value;
-  }
-  return increase;
-}
-
-function linearArea(times: Float64Array, values: Float64Array, begin: number, end: number): number {
-  let twice = 0;
-  for (let at = begin + 1; at < end; at++) twice += (values[at] + values[at - 1]) * (times[at] - times[at - 1]);
-  return twice / 2;
-}
-
-function stepArea(times: Float64Array, values: Float64Array, begin: number, end: number): number {
-  let area = 0;
-  for (let at = begin + 1; at < end; at++) area += values[at - 1] * (times[at] - times[at - 1]);
-  return area;
-}
-
-function deviationsFrom(mean: number, values: Float64Array, begin: number, end: number): number {
-  let sum = 0;
-  let squares = 0;
-  for (let at = begin; at < end; at++) {
-    const deviation = values[at] - mean;
-    sum += deviation;
-    squares += deviation * deviation;
-  }
-  return Math.max(0, squares - (sum * sum) / (end - begin));
 }

@@ -7,7 +7,6 @@ import {
   bucketFills,
   plainAggregates,
 } from '../../src/domain/aggregate.ts';
-import { fixedGrid } from '../../src/domain/bucket-grid.ts';
 import type { Value } from '../../src/domain/reading.ts';
 import { BucketFold } from '../../src/history/bucket-fold.ts';
 import { gridOf } from '../../src/history/bucket-grid.ts';
@@ -125,7 +124,16 @@ function fill(fold: BucketFold, inside: readonly Sample[], parts: readonly Part[
 function foldOf(question: Asked, limit = 10_000): BucketFold {
   const { from, to, kind, fill, aggregates, width, samples } = question;
   const before = samples.findLast(({ time }) => time < from) ?? null;
-  return new BucketFold({ grid: gridOf(fixedGrid(width)), from, to, kind, fill, aggregates, limit, before });
+  return new BucketFold({
+    grid: gridOf({ kind: 'fixed', width: width, origin: 0 }),
+    from,
+    to,
+    kind,
+    fill,
+    aggregates,
+    limit,
+    before,
+  });
 }
 
 function insideOf({ samples, from, to }: Asked): Sample[] {
@@ -145,7 +153,7 @@ function expectSame(actual: Value | null, expected: Value | null, name: string):
 }
 
 function expectOracle(question: Asked, answer: ReturnType<BucketFold['close']>): void {
-  const grid = gridOf(fixedGrid(question.width));
+  const grid = gridOf({ kind: 'fixed', width: question.width, origin: 0 });
   for (const [index, aggregate] of question.aggregates.entries()) {
     const expected = oracleBuckets({ ...question, grid }, aggregate);
     expect([...answer.buckets.times]).toEqual(expected.map(({ time }) => time));
@@ -288,7 +296,7 @@ describe('pages', () => {
   });
 
   test('a fold is full with the first reading that is too late, and not before', () => {
-    const grid = gridOf(fixedGrid(1_000));
+    const grid = gridOf({ kind: 'fixed', width: 1_000, origin: 0 });
     const question = {
       grid,
       from: start,
@@ -347,7 +355,7 @@ describe('what adds up', () => {
 });
 
 describe('by example', () => {
-  const second = gridOf(fixedGrid(1_000));
+  const second = gridOf({ kind: 'fixed', width: 1_000, origin: 0 });
 
   function ask(
     samples: readonly Sample[],

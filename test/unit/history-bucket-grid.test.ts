@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isTimeZone, offsetAt } from '../../src/base/time-zone.ts';
-import { type BucketGrid, calendarUnits, fixedGrid } from '../../src/domain/bucket-grid.ts';
+import { type BucketGrid, calendarUnits } from '../../src/domain/bucket-grid.ts';
 import { gridOf } from '../../src/history/bucket-grid.ts';
 
 const minute = 60_000;
@@ -293,9 +293,9 @@ describe('buckets on the wall clock', () => {
 describe('edges on whole minutes or hours', () => {
   test('are promised only where they are', () => {
     const on = (grid: BucketGrid): readonly boolean[] => [gridOf(grid).isOn(minute), gridOf(grid).isOn(hour)];
-    expect(on(fixedGrid(hour))).toEqual([true, true]);
-    expect(on(fixedGrid(90 * minute))).toEqual([true, false]);
-    expect(on(fixedGrid(2_500))).toEqual([false, false]);
+    expect(on({ kind: 'fixed', width: hour, origin: 0 })).toEqual([true, true]);
+    expect(on({ kind: 'fixed', width: 90 * minute, origin: 0 })).toEqual([true, false]);
+    expect(on({ kind: 'fixed', width: 2_500, origin: 0 })).toEqual([false, false]);
     expect(on({ kind: 'fixed', width: hour, origin: minute })).toEqual([true, false]);
     expect(on({ kind: 'calendar', unit: 'day', count: 1, timeZone: 'Europe/Vienna' })).toEqual([true, true]);
     expect(on({ kind: 'calendar', unit: 'month', count: 1, timeZone: 'Asia/Kathmandu' })).toEqual([true, false]);
