@@ -7,7 +7,7 @@ import { messageOf } from '../base/errors.ts';
 import { type Random, systemRandom } from '../base/random.ts';
 import { parseMoment } from '../api/moment.ts';
 import { countText, Progress, spanText } from './progress.ts';
-import { delayBefore } from './gateway-patience.ts';
+import { delayBefore, silenceMax } from './gateway-patience.ts';
 import { type ClientFlags, GatewayAnswerError, GatewayClient } from './gateway-client.ts';
 import { type FileFormat, fileFormats } from './row-scanner.ts';
 import { WholeRows } from './whole-rows.ts';
@@ -29,9 +29,6 @@ export interface ExportFlags extends ClientFlags {
 export class ExportFileError extends Error {
   override readonly name = 'ExportFileError';
 }
-
-/** A connection over which nothing comes for so long is dead, ms. */
-const silenceMax = 120_000;
 
 /**
  * Streams readings into `--output` or to standard output. When the connection drops it goes on behind the last whole
@@ -172,10 +169,9 @@ async function receive(download: Download): Promise<void> {
 async function receiveOnce({ gateway, query, rows, target, progress }: Download): Promise<void> {
   const position = rows.position();
   if (position !== null) query.set('after', position);
-  const answer = await gateway.open('GET', `/readings?${query.toString()}`, { accept: '*/*' });
+  const answer = await gateway.open('GET', `/readings?${query.toString()}`, { accept: '*/*', silenceMax });
   rows.restart();
   const total = totalOf(answer, rows.count);
-  answer.setTimeout(silenceMax, () => answer.destroy(new Error(`nothing came for ${silenceMax / 1_000} s`)));
   const chunks = (answer as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
   for (;;) {
     // Only what the network does is worth another try; what the disk does is not.

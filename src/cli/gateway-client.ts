@@ -46,6 +46,8 @@ export interface Question {
   readonly type?: string;
   readonly body?: Uint8Array | string;
   readonly signal?: AbortSignal;
+  /** After so many milliseconds in which nothing comes the connection is given up; left out, never. */
+  readonly silenceMax?: number;
 }
 
 /** What Node and OpenSSL call a certificate that they do not trust. */
@@ -88,7 +90,7 @@ export class GatewayClient {
     throw refusal(status, await textOf(answer), retryAfter);
   }
 
-  #send(method: string, path: string, { accept, type, body, signal }: Question): Promise<IncomingMessage> {
+  #send(method: string, path: string, { accept, type, body, signal, silenceMax }: Question): Promise<IncomingMessage> {
     const url = new URL(`${this.#base.pathname.replace(/\/$/, '')}/api/v1${path}`, this.#base);
     const headers: Record<string, string> = { accept: accept ?? 'application/json' };
     if (this.#key !== undefined) headers.authorization = `Bearer ${this.#key}`;
@@ -97,6 +99,9 @@ export class GatewayClient {
     const send = url.protocol === 'https:' ? requestHttps : requestHttp;
     return new Promise((resolve, reject) => {
       const sent = send(url, { method, headers, signal }, resolve);
+      if (silenceMax !== undefined) {
+        sent.setTimeout(silenceMax, () => sent.destroy(new Error(`nothing came for ${silenceMax / 1_000} s`)));
+      }
       sent.on('error', (error: NodeJS.ErrnoException) => reject(noAnswer(url, error)));
       sent.end(body);
     });

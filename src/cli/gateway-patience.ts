@@ -9,6 +9,9 @@ const schedule: RetrySchedule = {
   retryAfterMax: 600_000,
 };
 
+/** A connection over which nothing comes for so long is dead, ms. */
+export const silenceMax = 120_000;
+
 /**
  * How long to wait after the failure of attempt `attempt` (from 1) before the next, ms; null when it is not worth one. A gateway
  * that never answered is not waited for: it is more likely not there, or somewhere else.

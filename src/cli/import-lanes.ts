@@ -5,7 +5,7 @@ import { Ingested } from '../contract/reading.ts';
 import type { Reading } from '../domain/reading.ts';
 import type { FileRow } from './file-rows.ts';
 import { GatewayAnswerError, type GatewayClient, textOf } from './gateway-client.ts';
-import { delayBefore } from './gateway-patience.ts';
+import { delayBefore, silenceMax } from './gateway-patience.ts';
 
 /** What became of readings. */
 export interface Tally {
@@ -149,8 +149,7 @@ export class ImportLanes {
 
   async #post({ lines }: Batch): Promise<Ingested> {
     const { gateway, signal } = this.#parts;
-    const question = { type: 'application/x-ndjson', body: lines.join('') };
-    signal.throwIfAborted();
+    const question = { type: 'application/x-ndjson', body: lines.join(''), signal, silenceMax };
     const answer = await gateway.open('POST', '/readings?partial=true', question);
     return Ingested.parse(JSON.parse(await textOf(answer)));
   }

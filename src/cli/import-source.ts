@@ -1,35 +1,50 @@
 import { createReadStream } from 'node:fs';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { messageOf } from '../base/errors.ts';
+import { ImportFileError } from './device-table.ts';
 
 const pieceBytes = 262_144;
 
 /** The bytes of a file or of standard input, unpacked where they are gzip, and how much of them was read. */
 export class ImportSource {
+  readonly #name: string;
   readonly #input: AsyncIterable<Buffer>;
   /** Bytes read of what lies on the disk, packed or not. */
   read = 0;
 
-  constructor(input: AsyncIterable<Buffer>) {
+  /** `name`: what it is called when it cannot be read. */
+  constructor(name: string, input: AsyncIterable<Buffer>) {
+    this.#name = name;
     this.#input = input;
   }
 
   /** A file, or standard input for `-`. */
   static of(file: string): ImportSource {
-    return new ImportSource(file === '-' ? process.stdin : createReadStream(file, { highWaterMark: pieceBytes }));
+    if (file === '-') return new ImportSource('standard input', process.stdin);
+    return new ImportSource(file, createReadStream(file, { highWaterMark: pieceBytes }));
   }
 
-  /** From byte `begin` on, as it is unpacked. */
+  /** From byte `begin` on, as it is unpacked. Rejects with `ImportFileError` where it cannot be read or unpacked. */
   async *bytes(begin = 0): AsyncGenerator<Buffer> {
     let skip = begin;
-    for await (const chunk of this.#unpacked()) {
-      const rest = chunk.subarray(Math.min(skip, chunk.length));
-      skip -= chunk.length - rest.length;
-      if (rest.length > 0) yield rest;
+    const chunks = this.#unpacked();
+    try {
+      for (;;) {
+        const { done, value } = await chunks.next().catch((error: unknown) => {
+          throw new ImportFileError(`${this.#name} cannot be read: ${messageOf(error)}`, { cause: error });
+        });
+        if (done) return;
+        const rest = value.subarray(Math.min(skip, value.length));
+        skip -= value.length - rest.length;
+        if (rest.length > 0) yield rest;
+      }
+    } finally {
+      await chunks.return(undefined);
     }
   }
 
-  async *#unpacked(): AsyncGenerator<Buffer> {
+  async *#unpacked(): AsyncGenerator<Buffer, undefined> {
     const counted = this.#counted();
     const { done, value: first } = await counted.next();
     if (done) return;
@@ -42,6 +57,7 @@ export class ImportSource {
     // Either end that fails or leaves destroys the other; the error comes out of the iteration.
     pipeline(Readable.from(all), gunzip, () => {});
     yield* gunzip as AsyncIterable<Buffer>;
+    return;
   }
 
   async *#counted(): AsyncGenerator<Buffer, undefined> {

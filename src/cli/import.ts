@@ -46,7 +46,8 @@ export async function importReadings(file: string, flags: ImportFlags): Promise<
     random: systemRandom,
   });
   const onInterrupt = (): void => work.stop();
-  process.once('SIGINT', onInterrupt);
+  // Of standard input there is nothing to go on with.
+  if (isFile) process.once('SIGINT', onInterrupt);
   const tally = await work.run();
   process.off('SIGINT', onInterrupt);
   const { stored, replaced, identical, refused } = tally;
