@@ -244,7 +244,7 @@ describe('ranges', () => {
           return;
         }
         expect(parseDuration(durationText(width))).toBe(width);
-        if (width < 3_600_000) expect(spanOf(range) / width).toBeLessThanOrEqual(pixels / 2);
+        if (width < 86_400_000) expect(spanOf(range) / width).toBeLessThanOrEqual(pixels / 2);
       }),
     );
   });

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Alert } from '../../src/contract/alert.ts';
 import { loadFleet } from '../../src/dashboard/fleet.ts';
 import { FrameLoop } from '../../src/dashboard/frame-loop.ts';
+import { durationText, type Range } from '../../src/dashboard/chart-range.ts';
 import { loadHistory } from '../../src/dashboard/history-source.ts';
 import { LatestValues } from '../../src/dashboard/latest-values.ts';
 import type { LiveHandler } from '../../src/dashboard/live-client.ts';
@@ -146,7 +147,11 @@ describe('history', () => {
       (url, response) => {
         if (url.searchParams.has('bucket')) {
           const from = Number(url.searchParams.get('from'));
-          json(response, { buckets: [{ time: time(from), avg: 4, min: 3, max: 5, count: 9 }], next: null });
+          json(response, {
+            resolution: '1m',
+            buckets: [{ time: time(from), avg: 4, min: 3, max: 5, count: 9 }],
+            next: null,
+          });
         } else json(response, { readings: [{ time: time(now), value: 4 }], next: null });
       },
       () => now,
@@ -160,8 +165,50 @@ describe('history', () => {
     expect(buckets?.searchParams.get('to')).toBe(String(page.boundary));
     expect(Number(buckets?.searchParams.get('from')) % page.width).toBe(0);
     expect(tail?.searchParams.get('from')).toBe(String(page.boundary));
+    // Whatever zone the device is registered in, buckets begin where the chart counts them.
+    expect(Object.fromEntries(buckets?.searchParams ?? [])).toMatchObject({ tz: 'UTC', fill: 'none' });
     expect(page.buckets).toHaveLength(1);
+    expect(page.resolution).toBe('1m');
     expect(page.points).toEqual([{ time: now, value: 4 }]);
+  });
+
+  test.each([
+    ['counter', 'last,min,max,count', { last: 7 }],
+    ['state', 'timeWeightedAvg,min,max,count', { timeWeightedAvg: 0.25 }],
+  ] as const)('of a %s goes through %s, and on where nothing was said', async (kind, agg, said) => {
+    const { rest, asked } = await serve(
+      (url, response) => {
+        const buckets = [{ time: time(now - 60_000), min: 0, max: 9, count: 0, ...said }];
+        json(
+          response,
+          url.searchParams.has('bucket') ? { resolution: 'raw', buckets, next: null } : { readings: [], next: null },
+        );
+      },
+      () => now,
+    );
+    const page = await loadHistory(rest, { ...request('24h'), kind });
+    const query = asked.find((url) => url.searchParams.has('bucket'))?.searchParams;
+    expect([query?.get('agg'), query?.get('fill')]).toEqual([agg, 'previous']);
+    expect(page.buckets.map(({ avg }) => avg)).toEqual(Object.values(said));
+  });
+
+  test('of a long range with more new readings than a page has those by the minute, not cut off', async () => {
+    const { rest, asked } = await serve(
+      (url, response) => {
+        if (!url.searchParams.has('bucket'))
+          json(response, { readings: [{ time: time(now), value: 4 }], next: 'more' });
+        else {
+          const begin = Number(url.searchParams.get('from'));
+          const buckets = [{ time: time(begin), avg: 5, min: 3, max: 6, count: 60 }];
+          json(response, { resolution: 'raw', buckets, next: null });
+        }
+      },
+      () => now,
+    );
+    const page = await loadHistory(rest, request('30d'));
+    expect(page.points).toEqual([{ time: page.boundary, value: 5 }]);
+    const widths = asked.flatMap((url) => url.searchParams.get('bucket') ?? []);
+    expect(widths.toSorted()).toEqual(['1m', durationText(page.width)].toSorted());
   });
 
   test('of a short range with more readings than a page comes in buckets of a second instead of cut off', async () => {
@@ -285,10 +332,11 @@ describe('open alerts', () => {
   });
 });
 
-function request(range: '5m' | '1h') {
+function request(range: Range) {
   return {
     device: 'fridge-01',
     metric: 'temperature',
+    kind: 'gauge' as const,
     range,
     pixels: 600,
     signal: new AbortController().signal,

@@ -48,6 +48,7 @@ export function DevicePage({ device, range }: { readonly device: string; readonl
     if (failed.problem !== null) return <ProblemNote problem={failed.problem} reload={failed.reload} />;
     return <Skeleton rows={5} />;
   }
+  const facts = detail.value.metricFacts;
   const alerts = (openAlerts.open.value ?? []).filter((alert) => alert.device === device);
   const values = Object.entries(current.value.values).toSorted(([a], [b]) => compareMetrics(a, b));
   const charts = values.filter(([, { value }]) => typeof value !== 'string');
@@ -137,6 +138,7 @@ export function DevicePage({ device, range }: { readonly device: string; readonl
                 metric={metric}
                 unit={unit}
                 isBoolean={typeof value === 'boolean'}
+                kind={facts[metric]?.kind ?? null}
                 range={range}
                 feed={feed.metric(metric)}
                 rules={rules.value}

@@ -4,7 +4,7 @@ import type { Rule } from '../../contract/rule.ts';
 import { bucketFor, durationText, type Range, spanOf } from '../chart-range.ts';
 import type { MetricFeed } from '../device-feed.ts';
 import { rest } from '../gateway.ts';
-import { loadHistory } from '../history-source.ts';
+import { type ChartKind, loadHistory } from '../history-source.ts';
 import { useResource } from '../resource.ts';
 import { thresholdLines } from '../threshold-line.ts';
 import { metricText, unitText } from '../unit-text.ts';
@@ -19,6 +19,8 @@ interface MetricChartProps {
   readonly metric: string;
   readonly unit: string | null;
   readonly isBoolean: boolean;
+  /** What the profile says of the metric; null for nothing. */
+  readonly kind: ChartKind | null;
   readonly range: Range;
   readonly feed: MetricFeed;
   /** null until they are known. */
@@ -28,9 +30,14 @@ interface MetricChartProps {
   readonly generation: number;
 }
 
+/** What the line goes through in a bucket. */
+const lineNames = { gauge: 'average', counter: 'last', state: 'average over time' } as const;
+const keptBy = { '1m': 'minute', '1h': 'hour' } as const;
+
 /** One metric: its value now, its history when it comes into sight, and from there on live. */
 export function MetricChart(props: MetricChartProps): JSX.Element {
   const { device, metric, range, feed, rules } = props;
+  const kind = props.kind ?? (props.isBoolean ? 'state' : 'gauge');
   const thresholds = useMemo(() => thresholdLines(rules ?? [], device, metric), [rules, device, metric]);
   const panel = useRef<HTMLElement>(null);
   const isVisible = useVisible(panel);
@@ -42,16 +49,18 @@ export function MetricChart(props: MetricChartProps): JSX.Element {
   }, [isWanted]);
   const width = bucketFor(range, pixels);
   const history = useResource(
-    `history ${metric} ${range} ${width} ${props.generation} ${wasWanted}`,
+    `history ${metric} ${kind} ${range} ${width} ${props.generation} ${wasWanted}`,
     async (signal) => {
       if (!wasWanted) return null;
-      feed.buffer.load(await loadHistory(rest, { device, metric, range, pixels, signal }));
+      const history = await loadHistory(rest, { device, metric, kind, range, pixels, signal });
+      feed.buffer.load(history);
       feed.changed();
-      return feed.buffer.width;
+      return { width: history.width, resolution: history.resolution };
     },
   );
   const name = metricText(metric);
-  const isLoaded = typeof history.value === 'number';
+  const shown = history.value;
+  const isLoaded = shown !== null;
   return (
     <section
       ref={panel}
@@ -97,10 +106,11 @@ export function MetricChart(props: MetricChartProps): JSX.Element {
             </button>
           </span>
         )}
-        {isLoaded && history.value > 0 && (
+        {shown !== null && shown.width > 0 && (
           <span class="quiet metric-bucket">
-            {props.isBoolean ? 'share' : 'average'} of {durationText(history.value)}
+            {props.isBoolean ? 'share' : lineNames[kind]} of {durationText(shown.width)}
             {!props.isBoolean && ', lowest to highest shaded'}
+            {shown.resolution !== 'raw' && `, from what is kept by the ${keptBy[shown.resolution]}`}
           </span>
         )}
       </footer>
