@@ -34,6 +34,8 @@ export interface BackupFlags extends GatewayFlags {
 interface Source {
   readonly name: string;
   readonly bytes: AsyncIterable<Uint8Array>;
+  /** Nobody wants it any more. */
+  drop(): unknown;
 }
 
 /** Makes a backup; `file` may be a folder, and left out it is the current one. What is at its name is whole and checked. */
@@ -82,7 +84,7 @@ async function overRest(url: string, key: string | undefined): Promise<Source> {
     accept: backupMediaType,
   });
   const name = /filename="([\w.-]+)"/.exec(answer.headers['content-disposition'] ?? '')?.[1];
-  return { name: name ?? 'pulsegate.tar', bytes: answer };
+  return { name: name ?? 'pulsegate.tar', bytes: answer, drop: () => answer.destroy() };
 }
 
 async function fromFiles<T>(config: Config, use: (source: Source) => Promise<T>): Promise<T> {
@@ -94,7 +96,8 @@ async function fromFiles<T>(config: Config, use: (source: Source) => Promise<T>)
   try {
     await engine.open();
     const archive = buildBackup({ config, ...parts, version }, { engine, catalog });
-    return await use({ name: archive.nameNow(), bytes: archive.write() });
+    const bytes = archive.write();
+    return await use({ name: archive.nameNow(), bytes, drop: () => bytes.return() });
   } finally {
     await engine.close();
     await catalog.close();
@@ -102,15 +105,18 @@ async function fromFiles<T>(config: Config, use: (source: Source) => Promise<T>)
 }
 
 /** Writes beside the name, syncs, checks and only then gives it the name. Returns the name. */
-async function save({ name, bytes }: Source, target: string): Promise<string> {
-  const path = isFolder(target) ? join(target, name) : target;
-  if (existsSync(path)) throw new BackupError(`${path} is there already; a backup never takes the place of a file.`);
+async function save(source: Source, target: string): Promise<string> {
+  const path = isFolder(target) ? join(target, source.name) : target;
+  if (existsSync(path)) {
+    source.drop();
+    throw new BackupError(`${path} is there already; a backup never takes the place of a file.`);
+  }
   const part = `${path}.part`;
   const progress = new Progress({ out: process.stderr, clock: systemClock, noun: 'bytes' });
   const file = await open(part, 'w', 0o600);
   try {
     let count = 0;
-    for await (const piece of bytes) {
+    for await (const piece of source.bytes) {
       await file.writeFile(piece);
       count += piece.length;
       progress.update({ count, share: null });
@@ -121,6 +127,7 @@ async function save({ name, bytes }: Source, target: string): Promise<string> {
     await syncFolder(dirname(path));
     return path;
   } catch (error) {
+    source.drop();
     await rm(part, { force: true });
     throw error;
   } finally {

@@ -212,7 +212,7 @@ export function engineErasingExam(name: string, make: MakeEngine): void {
           try {
             await mine.open();
             const model = Array.from({ length: 4 }, () => new Map<number, Value>());
-            for (let seq = 1; seq <= 60; seq++) {
+            for (let seq = 1; seq <= 45; seq++) {
               const rows = Array.from({ length: below(80) }, (): Row => {
                 const late = below(3) === 0 ? below(3_000) : 0;
                 const value = below(6) === 0 ? `text ${below(4)}` : below(5);
@@ -261,7 +261,7 @@ export function engineErasingExam(name: string, make: MakeEngine): void {
             for (const image of images) image.remove();
           }
         }),
-        { numRuns: 6 },
+        { numRuns: 4 },
       );
     }, 120_000);
   });
