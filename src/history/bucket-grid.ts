@@ -2,6 +2,9 @@ import { type ClockChange, type TimeZone, timeZone } from '../base/time-zone.ts'
 import type { BucketGrid } from '../domain/bucket-grid.ts';
 import { type WallSteps, calendarSteps, wallSteps } from './wall-steps.ts';
 
+/** The first time that a date can say, epoch ms: the bucket that holds it begins with it. */
+const firstTime = -8.64e15;
+
 /** Where buckets begin and end. Times are whole epoch ms; asking for neighbouring times again and again costs ns. */
 export interface Grid {
   /** Begin of the bucket that holds `time`. */
@@ -39,15 +42,19 @@ class FixedGrid implements Grid {
   }
 
   begin(time: number): number {
-    return Math.floor((time - this.#origin) / this.#width) * this.#width + this.#origin;
+    return Math.max(firstTime, this.#edge(time));
   }
 
   next(begin: number): number {
-    return begin + this.#width;
+    return this.#edge(begin) + this.#width;
   }
 
   isOn(ms: number): boolean {
     return this.#width % ms === 0 && this.#origin % ms === 0;
+  }
+
+  #edge(time: number): number {
+    return Math.floor((time - this.#origin) / this.#width) * this.#width + this.#origin;
   }
 }
 
@@ -74,7 +81,7 @@ class ZonedGrid implements Grid {
 
   begin(time: number): number {
     if (time >= this.#begin && time < this.#end) return this.#begin;
-    this.#begin = this.#findBegin(time);
+    this.#begin = Math.max(firstTime, this.#findBegin(time));
     this.#end = this.#findNext(time);
     return this.#begin;
   }

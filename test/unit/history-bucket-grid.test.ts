@@ -148,6 +148,21 @@ describe('every grid', () => {
     );
   });
 
+  test('begins no earlier than a date can say, and goes on to the last that one can', () => {
+    fc.assert(
+      fc.property(zone, grid, fc.nat(9_000), (zone, make, later) => {
+        const grid = gridOf(make(zone));
+        const begin = grid.begin(-8.64e15 + later);
+        expect(new Date(begin).getTime()).toBe(begin);
+        expect(begin).toBeLessThanOrEqual(-8.64e15 + later);
+        expect(grid.next(begin)).toBeGreaterThan(-8.64e15 + later);
+        expect(grid.begin(grid.next(begin))).toBe(grid.next(begin));
+        expect(grid.begin(8.64e15)).toBeLessThanOrEqual(8.64e15);
+        expect(grid.next(grid.begin(8.64e15))).toBeGreaterThan(8.64e15);
+      }),
+    );
+  });
+
   test('says the same whatever was asked before', () => {
     fc.assert(
       fc.property(zoned, grid, fc.array(fc.integer({ min: -3 * day, max: 3 * day })), ({ zone, time }, make, steps) => {
