@@ -176,21 +176,18 @@ describe('a backup', () => {
   });
 
   it('that the engine cannot make is refused with a sentence, one while another is made is a conflict', async () => {
-    let release = (): void => {};
-    const isHeld = new Promise<void>((resolve) => {
-      release = resolve;
-    });
+    const held = Promise.withResolvers<void>();
     const gateway = await start(data, (engine) => ({
       ...boundEngine(engine),
       async backup() {
-        await isHeld;
+        await held.promise;
         throw new Error('the disk has no room for a copy of the database');
       },
     }));
     const first = askForOne(gateway);
     let second = await askForOne(gateway);
     expect(second.json()).toMatchObject({ status: 409, code: 'conflict' });
-    release();
+    held.resolve();
     expect((await first).json()).toMatchObject({
       status: 503,
       code: 'storage_unavailable',
