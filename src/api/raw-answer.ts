@@ -121,7 +121,7 @@ async function pageOfLines(ask: ReadingAsk, pages: AsyncGenerator<RawPage>): Pro
 /** Everything, page by page, each asked for when the client has taken the one before. */
 async function* writeAll(ports: ApiPorts, ask: ReadingAsk, pages: AsyncGenerator<RawPage>): AsyncGenerator<Uint8Array> {
   const { format } = ask.question;
-  yield* format === 'json' || format === 'columns' ? allOfJson(ports, ask, pages) : allOfLines(ask, pages);
+  yield* format === 'json' || format === 'columns' ? allOfJson(ports, ask, pages) : allOfLines(ports, ask, pages);
 }
 
 async function* allOfJson(
@@ -141,15 +141,22 @@ async function* allOfJson(
   yield* envelope.take();
 }
 
-async function* allOfLines({ question }: ReadingAsk, pages: AsyncGenerator<RawPage>): AsyncGenerator<Uint8Array> {
+async function* allOfLines(
+  ports: ApiPorts,
+  { question }: ReadingAsk,
+  pages: AsyncGenerator<RawPage>,
+): AsyncGenerator<Uint8Array> {
   const [head, between, tail] = frames[question.format];
   const pieces = new Pieces();
   let count = 0;
+  let damaged = 0;
   pieces.add(head);
   for await (const page of pages) {
     count += addLines(pieces, page, count === 0 ? '' : between);
+    damaged += readingsOf(page.damaged);
     yield* pieces.take();
   }
+  if (damaged > 0) ports.log.warn({ readings: damaged }, 'a download lacks readings: what held them is damaged');
   pieces.add(tail);
   yield* pieces.take();
 }
@@ -215,6 +222,10 @@ function restOf({ range, at }: ReadingAsk, order: 'asc' | 'desc'): Range {
 
 /** A page of lines has no place for it: how many readings it lacks because what held them is damaged. */
 function damagedHeader(stretches: readonly DamagedStretch[]): Record<string, string> {
-  const readings = stretches.reduce((sum, stretch) => sum + stretch.readings, 0);
+  const readings = readingsOf(stretches);
   return readings === 0 ? {} : { 'x-damaged-readings': String(readings) };
+}
+
+function readingsOf(stretches: readonly DamagedStretch[]): number {
+  return stretches.reduce((sum, { readings }) => sum + readings, 0);
 }

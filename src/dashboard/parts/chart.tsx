@@ -37,7 +37,7 @@ const timeSteps = [
   ...[1, 2, 5, 10, 15, 30].map((seconds) => seconds * 1_000),
   ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * minuteMs),
   ...[1, 2, 3, 4, 6, 8, 12].map((hours) => hours * hourMs),
-  ...[1, 2, 4, 7].map((days) => days * 24 * hourMs),
+  ...[1, 2, 4, 7, 14, 30, 61, 91].map((days) => days * 24 * hourMs),
 ];
 
 /**
