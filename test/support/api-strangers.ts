@@ -128,7 +128,7 @@ export class Strangers {
       corsOrigins: [],
       clock: this.clock,
       random: this.random,
-      log: { ...silentLog, error: (fields) => this.logged.push(fields) },
+      log: { ...silentLog, warn: (fields) => this.logged.push(fields), error: (fields) => this.logged.push(fields) },
       limits: { bodyBytesMax: 64 * 1024, waitMaxMs: 60_000, downloadsMax: 2 },
       access: { judge: () => this.verdict },
       proxies: { trustProxy: false, trustedProxies: [] },
