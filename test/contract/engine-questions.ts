@@ -4,6 +4,7 @@ import type { Aggregate, BucketFill, MetricKind } from '../../src/domain/aggrega
 import { bucketFills, plainAggregates } from '../../src/domain/aggregate.ts';
 import type { BucketGrid } from '../../src/domain/bucket-grid.ts';
 import type { Value } from '../../src/domain/reading.ts';
+import { rawCutoff } from '../../src/domain/retention.ts';
 import { BucketFold } from '../../src/history/bucket-fold.ts';
 import { gridOf } from '../../src/history/bucket-grid.ts';
 import { Decimation } from '../../src/history/decimation.ts';
@@ -16,11 +17,11 @@ import type {
   ReadingsPage,
   SeriesRange,
 } from '../../src/history/queries.ts';
-import type { Sample } from '../../src/history/reader.ts';
+import type { EngineStats, Sample } from '../../src/history/reader.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import type { Row } from '../support/storage-commits.ts';
-import { commitOf, newSeries, samplesIn, untilStats } from '../support/storage-commits.ts';
+import { commitOf, newSeries, readingsOf, samplesIn, untilStats } from '../support/storage-commits.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { columnsOf } from '../support/memory-history.ts';
 import type { MakeEngine } from './engine-exam.ts';
@@ -67,6 +68,13 @@ export function engineQuestionsExam(name: string, make: MakeEngine): void {
                 const rows = next.rows.map(([of, at, what]) => [of + first, at, what] as const);
                 for (const [of, at, what] of rows) modelOf(model, of).set(at, what);
                 await engine.commit(commitOf(++seq, rows));
+                break;
+              }
+              case 'delete': {
+                const range = { series: next.series + first, from: next.from, to: next.from + next.length };
+                const kept = modelOf(model, range.series);
+                for (const when of kept.keys()) if (when >= range.from && when < range.to) kept.delete(when);
+                await engine.commit(commitOf(++seq, [], { deletions: [range] }));
                 break;
               }
               case 'age':
@@ -124,11 +132,117 @@ export function engineQuestionsExam(name: string, make: MakeEngine): void {
         for (const points of [2, 3, 4, 6]) await compareShapes(engine, model, ranges, { points, method: 'minmax' });
       }
     });
+
+    it('a short question does not wait for a long one', async () => {
+      const rows = Array.from({ length: 50_000 }, (_, index): Row => [1, index * 1_000, (index * 7919) % 1_000]);
+      for (let seq = 1; seq <= 10; seq++) {
+        const part = rows.slice((seq - 1) * 5_000, seq * 5_000);
+        await engine.commit(commitOf(seq, part, { newSeries: seq === 1 ? newSeries(1) : [] }));
+      }
+      clock.advance(120_000);
+      await untilStats(engine, ({ headReadings }) => headReadings === 0);
+      const ranges = [{ series: 1, from: 0, to: 1e9 }];
+      const answered: string[] = [];
+      const long = engine.reader.aggregate({ ...wish(1e9, [{ kind: 'median' }], 'gauge', 'none'), ranges });
+      const short = engine.reader.command('none');
+      await Promise.all([long.then(() => answered.push('long')), short.then(() => answered.push('short'))]);
+      expect(answered).toEqual(['short', 'long']);
+      expect((await long).parts[0].buckets.columns).toEqual([[499.5]]);
+    });
+
+    it('a question is answered the same from rollups, under which late readings are written, and after the readings are gone', async () => {
+      const day = 86_400_000;
+      const begin = Math.ceil(1_790_000_000_000 / day) * day;
+      const daily = 28_800;
+      const count = 4 * daily;
+      const random = seededRandom(5);
+      let level = 100;
+      const samples = Array.from({ length: count }, (_, index) => {
+        level += random.next() < 0.02 ? -level : Math.floor(random.next() * 8) / 8;
+        return { time: begin + index * 3_000 + Math.floor(random.next() * 900), value: level };
+      });
+      const model = new Map([[1, new Map<number, Value>()]]);
+      let seq = 0;
+      let at = begin;
+      const put = async (part: readonly Sample[]): Promise<void> => {
+        for (const { time: when, value: what } of part) modelOf(model, 1).set(when, what);
+        at = Math.max(at, ...part.map(({ time: when }) => when));
+        const rows = part.map(({ time: when, value: what }) => [1, when, what] as const);
+        await engine.commit(commitOf(++seq, rows, { at, newSeries: seq === 1 ? newSeries(1) : [] }));
+      };
+      /** Time passes, and what is due is done. */
+      const settle = (isWanted: (stats: EngineStats) => boolean): Promise<EngineStats> =>
+        untilStats(engine, (stats) => {
+          clock.advance(5_100);
+          return stats.headReadings === 0 && isWanted(stats);
+        });
+      const all = { series: 1, from: begin - day, to: begin + 5 * day };
+      const part = { series: 1, from: begin + 1_234_567, to: begin + 3 * day + 7_654_321 };
+      const compareAll = async (range: SeriesRange): Promise<void> => {
+        for (const width of [3_600_000, 6 * 3_600_000, day]) {
+          await compareBuckets(engine, model, [range], wish(width, plain, 'gauge', 'none'));
+          await compareBuckets(engine, model, [range], wish(width, between, 'gauge', 'none'));
+          await compareBuckets(engine, model, [range], wish(width, [...plain, ...between], 'counter', 'previous'));
+        }
+      };
+
+      for (let row = 0; row < count; row += 5_000) await put(samples.slice(row, row + 5_000));
+      const { rollups } = await settle((stats) => stats.rollups >= 4 * 4 - 1);
+      for (const range of [all, part]) await compareAll(range);
+      const [{ resolution }] = (await engine.reader.aggregate({ ...wish(day, plain, 'gauge', 'none'), ranges: [all] }))
+        .parts;
+      expect(resolution).toBe('1m');
+      await compareBuckets(engine, model, [part], wish(600_000, [{ kind: 'median' }, ...plain], 'gauge', 'none'));
+
+      // Late, over what is summed up: new, and another value; first in the head, then in chunks.
+      await put([
+        { time: begin + 2 * day + 1_234, value: 9_999 },
+        { time: samples[50_000].time, value: -77 },
+        { time: samples[50_000].time + 1, value: 78 },
+      ]);
+      for (const range of [all, part]) await compareAll(range);
+      await settle((stats) => stats.rollups >= rollups);
+      for (const range of [all, part]) await compareAll(range);
+
+      const policy = { raw: day, minute: 2 * day, hour: null };
+      await engine.retain({ policies: [policy], ofSeries: new Uint16Array(2) });
+      const cutoff = rawCutoff(policy, at);
+      const gone = samples.filter(({ time: when }) => when < cutoff).length;
+      expect(gone).toBeGreaterThan(2 * daily);
+      // A chunk goes when its last reading is out.
+      await settle((stats) => stats.purgedReadings > gone - 64);
+      const [first] = await readingsOf(engine, { ...all, order: 'asc', limit: 1 });
+      expect(first.time).toBe(samples.find(({ time: when }) => when >= cutoff)?.time);
+      expect(await readingsOf(engine, { ...all, to: cutoff, order: 'desc', limit: 10 })).toEqual([]);
+      await compareAll(all);
+
+      // Finer than what is left: buckets are as fine as that, and what only readings tell is told where they are.
+      const median = wish(600_000, [{ kind: 'median' }, { kind: 'count' }], 'gauge', 'none');
+      const fine = (await engine.reader.aggregate({ ...median, ranges: [all] })).parts[0];
+      expect(fine.resolution).toBe('1h');
+      const expected = folded(model, all, 'gauge', { ...median, grid: { kind: 'fixed', width: 3_600_000, origin: 0 } });
+      expect(fine.buckets.times.slice(0, fine.buckets.count)).toEqual(expected.buckets.times);
+      expect(fine.buckets.columns[1]).toEqual(expected.buckets.columns[1]);
+      expect(fine.buckets.columns[0]).toEqual(
+        expected.buckets.columns[0].map((value, row) => (expected.buckets.times[row] < cutoff ? null : value)),
+      );
+      const minutes = wish(60_000, plain, 'gauge', 'none');
+      await compareBuckets(engine, model, [{ ...all, from: begin + 2.5 * day }], minutes);
+
+      // The shape goes on over the time that is gone.
+      const shape = await engine.reader.decimate({ ranges: [all], points: 100, method: 'lttb' });
+      const [{ columns, resolution: coarsest }] = shape.parts;
+      expect(coarsest).toBe('1h');
+      expect(columns.count).toBe(100);
+      expect(columns.times[0]).toBe(samples[0].time);
+      expect(columns.times[99]).toBe(samples.at(-1)?.time);
+    }, 60_000);
   });
 }
 
 type Step =
   | { readonly kind: 'commit'; readonly rows: readonly Row[] }
+  | { readonly kind: 'delete'; readonly series: number; readonly from: number; readonly length: number }
   | { readonly kind: 'age' }
   | { readonly kind: 'reopen' }
   | {
@@ -173,6 +287,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('commit'),
       rows: fc.array(fc.tuple(series, time, value), { maxLength: 40 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('delete'),
+      series,
+      from: fc.integer({ min: -10, max: 500 }),
+      length: fc.integer({ min: 0, max: 300 }),
     }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('age') }) },
@@ -270,6 +393,15 @@ async function compareBoundaries(engine: Engine, model: Model, ranges: readonly 
       };
     }),
   );
+}
+
+const plain = (['count', 'min', 'max', 'avg', 'sum', 'first', 'last'] as const).map((kind) => ({ kind }));
+const between = (['stddev', 'delta', 'rate', 'increase', 'timeWeightedAvg', 'integral'] as const).map((kind) => ({
+  kind,
+}));
+
+function wish(width: number, aggregates: readonly Aggregate[], kind: MetricKind, fill: BucketFill): BucketWish {
+  return { grid: { kind: 'fixed', width, origin: 0 }, kinds: [kind], aggregates, fill, limit: 10_000 };
 }
 
 interface BucketWish {
