@@ -21,6 +21,7 @@ import { buildMqttSide, type MqttSide } from './wiring/mqtt-side.ts';
 import { buildOutlets } from './wiring/outlets.ts';
 import { buildPresence } from './wiring/presence.ts';
 import { followRulesAndWebhooks, reconcile } from './wiring/reconcile.ts';
+import { followRetention } from './wiring/retention.ts';
 import { startRevalidation } from './wiring/revalidation.ts';
 import { buildStream } from './wiring/stream.ts';
 import { type Surroundings, urlOf } from './wiring/surroundings.ts';
@@ -148,12 +149,14 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
       dialects,
       commands,
       publish: (message) => void mqtt.publish(message),
+      retention: memory.retention,
     });
     intake.load(memory.recovered.series);
     stream.pipeline.load(memory.recovered.devices);
     stream.pipeline.start(memory.recovered.seq);
     stops.push('pipeline', () => stream.pipeline.stop());
 
+    followRetention(surroundings, { catalog, memory, stream });
     const presence = buildPresence(surroundings, { memory, stream, book: identity.book });
 
     const mqtt = buildMqttSide(surroundings, {
@@ -181,9 +184,10 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     const metrics = new GatewayMetrics({
       collect: () => metricsSnapshot({ ledger, memory, stream, outlets, commands, mqtt }),
     });
-    stream.pipeline.onCommitted(({ commit, batch, deliveries, durationMs }) => {
+    stream.pipeline.onCommitted(({ commit, batch, deleted, deliveries, durationMs }) => {
       metrics.observeCommit(durationMs);
-      memory.latest.apply(batch);
+      memory.latest.apply(batch, deleted);
+      if (deleted) intake.deleted(deleted.newest);
       memory.devices.apply(commit);
       for (const change of commit.tokens) memory.tokens.apply(change);
       identity.book.apply(commit);
