@@ -10,6 +10,7 @@ import { coarser } from './reader-fold.ts';
 import type { HeadsQuery } from './reader-heads.ts';
 import { unsealedOf } from './reader-heads.ts';
 import { readSeries } from './reader-page.ts';
+import { rollupEnds } from './reader-rollups.ts';
 import type { Segment } from './reader-segments.ts';
 import { segmentsOf } from './reader-segments.ts';
 import type { ReaderTask, Sources } from './reader-task.ts';
@@ -141,11 +142,10 @@ class ThinnedSeries {
     let from = first.count > 0 ? first.times[0] : Number.POSITIVE_INFINITY;
     let to = last.count > 0 ? last.times[0] + 1 : Number.NEGATIVE_INFINITY;
     for (const { tier, ...span } of segments) {
-      if (tier === null) continue;
-      for (const columns of rollups.windows(series, tier, span.from, span.to, rollupPart.times)) {
-        from = Math.min(from, columns.firstTimes[columns.from]);
-        to = Math.max(to, columns.lastTimes[columns.to - 1] + 1);
-      }
+      const ends = tier && rollupEnds(rollups, { series, ...span }, tier);
+      if (!ends) continue;
+      from = Math.min(from, ends.first.time);
+      to = Math.max(to, ends.last.time + 1);
     }
     return from < to ? { from, to } : null;
   }

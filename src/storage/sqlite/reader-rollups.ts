@@ -3,8 +3,10 @@ import type { RollupTier } from '../../domain/retention.ts';
 import { rollupTiers } from '../../domain/retention.ts';
 import type { BucketFold } from '../../history/bucket-fold.ts';
 import type { Grid } from '../../history/bucket-grid.ts';
+import type { SeriesRange } from '../../history/queries.ts';
 import type { Sample } from '../../history/reader.ts';
 import type { Summary } from '../../history/summary.ts';
+import { CorruptStoreError } from './database.ts';
 import type { RollupColumns } from './rollup-columns.ts';
 import { rollupPart } from './rollup-columns.ts';
 import type { RollupReader } from './rollup-reader.ts';
@@ -87,30 +89,46 @@ function joined(columns: RollupColumns, begin: number, end: number, parts: numbe
 }
 
 /** Windows that are looked through for a neighbour: one that is further away says little of purged time. */
-const windowsBack = 2;
+const windowsNear = 2;
 const tiers: readonly RollupTier[] = ['minute', 'hour'];
 
-/** The last reading before `time` that a rollup knows of. */
+/** The last reading before `time` that a rollup knows of; damaged ones know of none. */
 export function rollupBefore(rollups: RollupReader, series: number, time: number): Sample | null {
   for (const tier of tiers) {
     const { windowMs, bucketMs } = rollupTiers[tier];
-    let found: Sample | null = null;
     const end = Math.floor(time / bucketMs) * bucketMs;
-    for (const columns of rollups.windows(series, tier, end - windowsBack * windowMs, end, rollupPart.all)) {
-      found = { time: columns.lastTimes[columns.to - 1], value: columns.lastValue(columns.to - 1) };
-    }
-    if (found) return found;
+    const ends = rollupEnds(rollups, { series, from: end - windowsNear * windowMs, to: end }, tier);
+    if (ends) return ends.last;
   }
   return null;
 }
 
-/** The first reading from `time` on that a rollup knows of. */
+/** The first reading from `time` on that a rollup knows of; damaged ones know of none. */
 export function rollupFrom(rollups: RollupReader, series: number, time: number): Sample | null {
   for (const tier of tiers) {
-    const { windowMs } = rollupTiers[tier];
-    for (const columns of rollups.windows(series, tier, time, time + windowsBack * windowMs, rollupPart.all)) {
-      return { time: columns.firstTimes[columns.from], value: columns.firstValue(columns.from) };
-    }
+    const to = time + windowsNear * rollupTiers[tier].windowMs;
+    const ends = rollupEnds(rollups, { series, from: time, to }, tier);
+    if (ends) return ends.first;
   }
   return null;
+}
+
+/** The first and the last reading that rollups of a range know of, as far as they are not damaged. */
+export function rollupEnds(
+  rollups: RollupReader,
+  { series, from, to }: SeriesRange,
+  tier: RollupTier,
+): { readonly first: Sample; readonly last: Sample } | null {
+  let first: Sample | null = null;
+  let last: Sample | null = null;
+  try {
+    for (const columns of rollups.windows(series, tier, from, to, rollupPart.all)) {
+      const [begin, end] = [columns.from, columns.to - 1];
+      first ??= { time: columns.firstTimes[begin], value: columns.firstValue(begin) };
+      last = { time: columns.lastTimes[end], value: columns.lastValue(end) };
+    }
+  } catch (error) {
+    if (!(error instanceof CorruptStoreError)) throw error;
+  }
+  return first && last && { first, last };
 }
