@@ -20,7 +20,7 @@ const stallMs = 120_000;
 /**
  * Sends `chunks` as the client takes them; each is asked for while the one before is on its way. Rejects without having
  * sent anything when the first chunk fails. Afterwards nothing can be said any more but that the answer is not whole: the
- * connection is destroyed, which the client sees as an answer cut off, and the error comes back; null when all was sent.
+ * connection is cut off, which the client sees, and the error comes back; null when all was sent.
  */
 export async function sendStream(chunks: AsyncIterable<Uint8Array>, options: StreamOptions): Promise<unknown> {
   const { response, signal } = options;
@@ -44,13 +44,24 @@ export async function sendStream(chunks: AsyncIterable<Uint8Array>, options: Str
       response.end();
       return null;
     } catch (error) {
-      response.destroy();
+      cutOff(response);
       return error;
     }
   } finally {
     // Stands behind a step that is still under way, and a failure on the way out is no news to anybody.
     await settled(Promise.resolve(iterator.return?.()));
   }
+}
+
+/**
+ * HTTP/1.0, which some proxies speak to what is behind them, has no other sign of the end than the end of the connection:
+ * there a reset has to say that this was none. TLS says it by itself.
+ */
+function cutOff(response: ServerResponse): void {
+  const { socket, req } = response;
+  const isPlain = socket !== null && !('encrypted' in socket);
+  if (isPlain && req.httpVersion === '1.0' && !socket.destroyed) socket.resetAndDestroy();
+  response.destroy();
 }
 
 /** The same bytes compressed, quickly rather than well. */

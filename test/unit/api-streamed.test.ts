@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { request, type IncomingMessage } from 'node:http';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -181,6 +183,15 @@ describe('a stream', () => {
     await expect(ask(port, '/api/v1/bodies/cut', { headers: csv })).rejects.toThrow(/aborted|reset|hang up/);
     expect(open).toBe(0);
     expect(logged).toEqual(['answer cut off']);
+  });
+
+  test('that fails later is cut off for a client of HTTP/1.0, too, which would take an end for the end', async () => {
+    const socket = connect(port, '127.0.0.1');
+    socket.write('GET /api/v1/bodies/cut HTTP/1.0\r\nHost: localhost\r\nAccept: text/csv\r\n\r\n');
+    socket.resume();
+    const [error] = await once(socket, 'error');
+    expect(error).toMatchObject({ code: 'ECONNRESET' });
+    await until(() => open === 0);
   });
 
   test('is cut off when the gateway stops', async () => {
