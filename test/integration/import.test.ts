@@ -1,10 +1,12 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { Readings } from '../../src/contract/reading.ts';
-import { pulsegate, type Ran } from '../support/cli-process.ts';
+import { main, pulsegate, type Ran } from '../support/cli-process.ts';
 import { type FlakyProxy, type Mishap, startFlakyProxy } from '../support/flaky-proxy.ts';
 import { type RunningGateway, startGateway } from '../support/gateway.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -182,6 +184,25 @@ test('a cut import goes on where it was acknowledged', async () => {
   expect(proxy.requests.length - sent).toBe(5);
   expect(readFileSync(`${file}.refused`, 'utf8')).toMatch(/\r\n40002,time_invalid,/);
   expect(existsSync(`${file}.progress`)).toBe(false);
+});
+
+test('an import that the user stops goes on there the next time', async () => {
+  const file = write('readings.csv', csvOf(20_000, 1));
+  const args = [main, 'import', file, '--url', proxy.url];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let err = '';
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  mishap = (number) => {
+    if (number < 2) return { kind: 'none' };
+    // The third batch is under way, and would be for ever.
+    child.kill('SIGINT');
+    return { kind: 'silence' };
+  };
+  const [code] = await once(child, 'close');
+  expect([code, err]).toEqual([1, expect.stringContaining('Everything before line 10,002 is taken')]);
+  mishap = () => ({ kind: 'none' });
+  const { out } = await importFile(file);
+  expect(out).toMatch(/^20,000 stored, 0 replaced, 0 identical/);
 });
 
 test('another file of the same name begins at its first line', async () => {

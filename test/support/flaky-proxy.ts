@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 
-/** What the proxy does with a request: passes it on, answers itself, or hangs up after so many bytes of the answer. */
+/** What the proxy does with a request: passes it on, never answers, answers itself, or hangs up after so many bytes of the answer. */
 export type Mishap =
   | { readonly kind: 'none' }
+  | { readonly kind: 'silence' }
   | { readonly kind: 'answer'; readonly status: number }
   | { readonly kind: 'cut'; readonly afterBytes: number };
 
@@ -41,7 +42,7 @@ export async function startFlakyProxy(port: number, mishap: (number: number) => 
     if (happens.kind === 'answer') {
       from.resume();
       from.on('end', () => to.writeHead(happens.status, { 'retry-after': '0' }).end());
-    } else {
+    } else if (happens.kind !== 'silence') {
       pass(from, to, happens.kind === 'cut' ? happens.afterBytes : Number.POSITIVE_INFINITY);
     }
   });
