@@ -41,9 +41,9 @@ export function rawCutoff(policy: RetentionPolicy, now: number): number {
   return cutoff(policy.raw, now, rollupTiers.minute.windowMs);
 }
 
-/** The same for what remains by the minute or hour. */
+/** The same for what remains by the minute or hour; Infinity where nothing shall remain. */
 export function rollupCutoff(policy: RetentionPolicy, tier: RollupTier, now: number): number {
-  return cutoff(policy[tier], now, rollupTiers[tier].windowMs);
+  return policy[tier] === 0 ? Number.POSITIVE_INFINITY : cutoff(policy[tier], now, rollupTiers[tier].windowMs);
 }
 
 function cutoff(keep: number | null, now: number, windowMs: number): number {

@@ -48,8 +48,6 @@ export class Purger {
   readonly #rows: RollupRows;
   readonly #parts: PurgeParts;
   #due: PurgeOrder[] = [];
-  /** Of which some chunks are gone and some are not. */
-  #begun: PurgeOrder[] = [];
   #rollupsDue: SeriesState[] = [];
   #chunksPerStep = 32;
 
@@ -72,30 +70,19 @@ export class Purger {
       const cutoff = cutoffs[retention.ofSeries[id] ?? Number.NaN];
       if (cutoff === undefined) continue;
       // NaN where it is not known: not yet.
-      const isOver = rollups.oldest[id] < cutoff || (series.head.count > 0 && series.head.times[0] < cutoff);
-      if (isOver && !(rollups.rawFrom[id] >= cutoff)) this.#due.push({ series, cutoff });
+      const isOver = rollups.firstEnd[id] < cutoff || (series.head.count > 0 && series.head.times[0] < cutoff);
+      if (isOver) this.#due.push({ series, cutoff });
       if (this.#isRollupOver(id)) this.#rollupsDue.push(series);
     }
   }
 
   /** Deletes a little; true when there is more. Throws `TransactionError`; then nothing was deleted. */
   step(): boolean {
-    if (this.#begun.length > 0) {
-      const begun = this.#begun;
-      this.#begun = [];
-      try {
-        this.#begun.push(...this.purge(begun));
-      } catch (error) {
-        this.#begun = begun;
-        throw error;
-      }
-      return true;
-    }
     if (this.#due.length > 0) {
       const tried = this.#due.splice(0, seriesPerStep);
       const ready = tried.filter((order) => this.isReady(order));
       this.#due.unshift(...this.purge(ready));
-      return this.#begun.length > 0 || this.#due.length > 0 || this.#rollupsDue.length > 0;
+      return this.#due.length > 0 || this.#rollupsDue.length > 0;
     }
     const series = this.#rollupsDue.pop();
     if (!series) return false;
@@ -118,7 +105,7 @@ export class Purger {
     return this.#parts.desk.isToldBefore(series.id, cutoff);
   }
 
-  /** Carries orders out in one transaction as far as a step goes; returns those not begun. */
+  /** Carries orders out in one transaction as far as a step goes; returns those not done. */
   purge(orders: readonly PurgeOrder[]): readonly PurgeOrder[] {
     if (orders.length === 0) return [];
     const { transaction, chunks, desk, clock } = this.#parts;
@@ -132,7 +119,9 @@ export class Purger {
         const { series, cutoff } = orders[at++];
         const removed = edit.removeBefore(series, cutoff, room);
         // With the first chunk that goes, so that what is left is not taken for all there was.
-        this.#statements.get('UPDATE series SET raw_from = ? WHERE id = ?').run(cutoff, series.id);
+        this.#statements
+          .get('UPDATE series SET raw_from = ?1 WHERE id = ?2 AND coalesce(raw_from < ?1, 1)')
+          .run(cutoff, series.id);
         room -= removed.chunks;
         readings += removed.readings;
       }
@@ -140,12 +129,11 @@ export class Purger {
       return { begun: at, isLastDone: room > 0 };
     });
     for (const { series, cutoff } of orders.slice(0, begun)) {
-      rollups.rawFrom[series.id] = cutoff;
-      rollups.oldest[series.id] = desk.oldestOf(series.id);
+      rollups.rawFrom[series.id] = Math.max(cutoff, rollups.rawFrom[series.id] || cutoff);
+      desk.measure(series.id);
     }
-    if (!isLastDone) this.#begun.push(orders[begun - 1]);
     this.#pace(clock.monotonic() - begin);
-    return orders.slice(begun);
+    return orders.slice(isLastDone ? begun : begun - 1);
   }
 
   /** Deletes a few windows of a rollup before `cutoff`; true when there may be more. */
@@ -186,8 +174,9 @@ export class Purger {
     const cutoff = rollupCutoff(policy, tier, lastCommitAt);
     if (tier === 'hour' || cutoff === Number.NEGATIVE_INFINITY) return cutoff;
     if (rollupCutoff(policy, 'hour', lastCommitAt) >= cutoff) return cutoff;
-    const whole = windowBegin('hour', cutoff);
-    if (this.#state.rollups.minute.from[series] >= whole) return Number.NEGATIVE_INFINITY;
+    const { from, to } = this.#state.rollups.minute;
+    const whole = cutoff === Number.POSITIVE_INFINITY ? to[series] : windowBegin('hour', cutoff);
+    if (from[series] >= whole) return Number.NEGATIVE_INFINITY;
     return desk.areHoursToldBefore(series, whole) ? whole : Number.NEGATIVE_INFINITY;
   }
 

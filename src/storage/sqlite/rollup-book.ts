@@ -71,6 +71,7 @@ export class RollupBook {
     const { rollups } = this.#state;
     rollups.reach(series);
     if (timeMin < rollups.oldest[series]) rollups.oldest[series] = timeMin;
+    if (timeMin < rollups.firstEnd[series]) rollups.firstEnd[series] = timeMin;
     this.#outdate(series, timeMin, timeMax);
     for (const tier of tiers) {
       const told = rollups.tier(tier);

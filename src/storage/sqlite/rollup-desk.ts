@@ -1,6 +1,6 @@
 import { type RollupTier, rollupCutoff, rollupTiers } from '../../domain/retention.ts';
 import type { Database } from './database.ts';
-import { numberOrNullIn, Statements } from './database.ts';
+import { numberIn, Statements } from './database.ts';
 import { extend, type RollupBook, want } from './rollup-book.ts';
 import { rollupOf, windowBegin } from './rollup-key.ts';
 import { RollupRows } from './rollup-rows.ts';
@@ -69,8 +69,8 @@ export class RollupDesk {
     let to = cutoff;
     for (const tier of tiers) {
       const kept = rollupCutoff(policy, tier, lastCommitAt);
-      const from = windowBegin(tier, Math.max(oldest, kept));
-      if (from < to && !this.#tells(series, tier, from, to)) isTold = false;
+      const from = Math.max(oldest, kept);
+      if (from < to && !this.#tells(series, tier, windowBegin(tier, from), to)) isTold = false;
       // Hours are made of minutes as long as there are any; for what is older they are made of readings.
       to = Math.min(to, kept);
     }
@@ -233,20 +233,29 @@ export class RollupDesk {
       const series = all[this.#surveyed];
       if (!series || !Number.isNaN(rollups.oldest[series.id])) continue;
       if (series.chunks > 0) asked++;
-      rollups.oldest[series.id] = series.chunks === 0 ? Number.POSITIVE_INFINITY : this.oldestOf(series.id);
+      this.measure(series.id, series.chunks > 0);
     }
   }
 
-  /** Time of the oldest reading in a chunk of the series; infinite without chunks. */
-  oldestOf(series: number): number {
-    const row = this.#statements
-      .get(
-        `SELECT (SELECT time_min FROM chunk WHERE series = ?1 AND late = 0 ORDER BY time_max LIMIT 1),
-           (SELECT min(time_min) FROM chunk WHERE series = ?1 AND late = 1)`,
-      )
+  /** Learns where the chunks of a series begin. */
+  measure(series: number, hasChunks = true): void {
+    const { rollups } = this.#state;
+    rollups.oldest[series] = Number.POSITIVE_INFINITY;
+    rollups.firstEnd[series] = Number.POSITIVE_INFINITY;
+    if (!hasChunks) return;
+    const inOrder = this.#statements
+      .get('SELECT time_min, time_max FROM chunk WHERE series = ? AND late = 0 ORDER BY time_max LIMIT 1')
       .get(series);
-    const inOrder = row ? numberOrNullIn(row, 0) : null;
-    const late = row ? numberOrNullIn(row, 1) : null;
-    return Math.min(inOrder ?? Number.POSITIVE_INFINITY, late ?? Number.POSITIVE_INFINITY);
+    const late = this.#statements
+      .get('SELECT min(time_min), min(time_max) FROM chunk WHERE series = ? AND late = 1')
+      .get(series);
+    if (late && late[0] !== null) {
+      rollups.oldest[series] = numberIn(late, 0);
+      rollups.firstEnd[series] = numberIn(late, 1);
+    }
+    if (!inOrder) return;
+    rollups.oldest[series] = Math.min(numberIn(inOrder, 0), rollups.oldest[series]);
+    // Late chunks go with those in order that they overlap.
+    rollups.firstEnd[series] = numberIn(inOrder, 1);
   }
 }

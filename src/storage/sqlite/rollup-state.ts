@@ -32,6 +32,8 @@ export class RollupState {
   rawFrom = new Float64Array(0);
   /** No chunk holds an older reading; infinite without chunks, NaN as long as nobody has looked. */
   oldest = new Float64Array(0);
+  /** No chunk ends before, with the same meaning of infinite and NaN: what ends later cannot be purged by time. */
+  firstEnd = new Float64Array(0);
   #length = 0;
 
   tier(tier: RollupTier): TierState {
@@ -46,6 +48,7 @@ export class RollupState {
     this.hour.grow(this.#length);
     this.rawFrom = grown(this.rawFrom, this.#length);
     this.oldest = grown(this.oldest, this.#length);
+    this.firstEnd = grown(this.firstEnd, this.#length);
   }
 }
 
