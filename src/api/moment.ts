@@ -31,21 +31,29 @@ export function formatTime(time: number): string {
   return new Date(time).toISOString();
 }
 
-/** As `formatTime`, for many times of which most lie in the minute of the one before. */
+const twoDigits = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, '0'));
+const dayMs = 86_400_000;
+
+/** As `formatTime`, for many times of which most lie in the day of the one before. */
 export class TimeText {
-  #minute = Number.NaN;
+  #day = Number.NaN;
   #prefix = '';
 
   of(time: number): string {
-    const minute = Math.floor(time / 60_000);
-    if (minute !== this.#minute) {
-      this.#minute = minute;
-      this.#prefix = formatTime(minute * 60_000).slice(0, -7);
+    const day = Math.floor(time / dayMs);
+    if (day !== this.#day) {
+      this.#day = day;
+      this.#prefix = formatTime(day * dayMs).slice(0, -13);
     }
-    const rest = time - minute * 60_000;
+    const rest = time - day * dayMs;
     const ms = rest % 1_000;
-    const second = (rest - ms) / 1_000;
-    return `${this.#prefix}${second < 10 ? '0' : ''}${second}.${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}Z`;
+    const seconds = (rest - ms) / 1_000;
+    const second = seconds % 60;
+    const minutes = (seconds - second) / 60;
+    const minute = minutes % 60;
+    const hour = (minutes - minute) / 60;
+    const clock = `${twoDigits[hour]}:${twoDigits[minute]}:${twoDigits[second]}`;
+    return `${this.#prefix}${clock}.${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}Z`;
   }
 }
 
