@@ -1,3 +1,4 @@
+import type { RollupTier } from '../../domain/retention.ts';
 import { rollupTiers } from '../../domain/retention.ts';
 import type { SampleColumns } from '../../domain/sample-columns.ts';
 import { Decimation, lttbMax } from '../../history/decimation.ts';
@@ -16,13 +17,19 @@ import { segmentsOf } from './reader-segments.ts';
 import type { ReaderTask, Sources } from './reader-task.ts';
 import { runEffortMax } from './reader-task.ts';
 import { walk } from './reader-walk.ts';
-import { rollupPart } from './rollup-columns.ts';
+import type { RollupColumns } from './rollup-columns.ts';
+import { rollupPart, windowBuckets } from './rollup-columns.ts';
 import { rollupId, windowBegin } from './rollup-key.ts';
+import type { Span } from './rollup-reader.ts';
 
 /** Series whose heads are asked for at once. */
 const seriesAtOnce = 64;
-/** µs to add a bucket of a rollup. */
+/** µs to add a bucket of a rollup: as what it stands for, or its extremes. */
 const coarseCost = 3;
+const extremesCost = 0.1;
+const planCost = 50;
+/** A stretch of the answer is at least so many buckets of a rollup that may stand for its readings. */
+const finerThan = 16;
 
 type Part = DecimatePage['parts'][number];
 
@@ -73,6 +80,8 @@ class ThinnedSeries {
   readonly #range: SeriesRange;
   #decimation: Decimation | null = null;
   #isSummed = false;
+  /** Of very many readings: where rollups may stand for them. */
+  #summedUp: { readonly span: Span; readonly tiers: readonly RollupTier[] } | null = null;
   #at: number;
   #resolution: Resolution = 'raw';
 
@@ -84,17 +93,14 @@ class ThinnedSeries {
 
   /** True when it is done. */
   run(sources: Sources, headsAt: number): boolean {
-    const { chunks, rollups, heads } = sources;
-    const { series, to } = this.#range;
-    const head = unsealedOf(chunks, series, heads, headsAt);
-    const facts = rollups.facts(series);
-    const segments = segmentsOf(rollups, { series, from: this.#at, to }, { facts, head, tiers: [] });
-    const decimation = this.#decimation ?? this.#begin(sources, segments, head);
+    const { chunks, heads } = sources;
+    const head = unsealedOf(chunks, this.#range.series, heads, headsAt);
+    const decimation = this.#decimation ?? this.#begin(sources, head);
     if (!decimation) return true;
-    for (const segment of segments) {
+    for (const segment of this.#segments(sources, head)) {
       this.#resolution = coarser(this.#resolution, segment.tier);
       const isTold = segment.tier
-        ? this.#addCoarse(sources, decimation, segment)
+        ? this.#addRollups(sources, decimation, segment, head)
         : this.#addReadings(sources, decimation, segment, head);
       if (!isTold) return false;
     }
@@ -107,19 +113,20 @@ class ThinnedSeries {
   }
 
   /** Null when there is nothing. */
-  #begin(sources: Sources, segments: readonly Segment[], head: SampleColumns | null): Decimation | null {
+  #begin(sources: Sources, head: SampleColumns | null): Decimation | null {
     const { chunks } = sources;
     const { points, method } = this.#query;
-    const extent = this.#extent(sources, segments, head);
+    const extent = this.#extent(sources, this.#segments(sources, head), head);
     if (!extent) return null;
     const { series } = this.#range;
     const readings = chunks.estimate(series, extent.from, extent.to) + (head?.count ?? 0);
     // A stretch holds whole chunks.
     this.#isSummed = readings / points > chunkCountMax && (method === 'minmax' || readings > lttbMax);
+    if (readings > lttbMax) this.#summedUp = this.#mayBeSummedUp(extent);
     const decimation = new Decimation({ ...extent, points, method, readings });
     this.#decimation = decimation;
     if (!this.#isSummed) return decimation;
-    for (const { tier, from, to } of segments) {
+    for (const { tier, from, to } of this.#segments(sources, head)) {
       if (tier !== null) continue;
       for (const { chunk } of walk(chunks, { series, from, to }, head, false)) {
         const summary = chunk && chunks.summaryOf(chunk);
@@ -127,6 +134,30 @@ class ThinnedSeries {
       }
     }
     return decimation;
+  }
+
+  /** The tiers that are fine enough to stand for readings, and where: the first and the last reading are told themselves. */
+  #mayBeSummedUp({ from, to }: Span): { readonly span: Span; readonly tiers: readonly RollupTier[] } | null {
+    const { points, method } = this.#query;
+    const stretch = (to - from) / (method === 'minmax' ? points / 2 : points * 2);
+    const tiers = (['hour', 'minute'] as const).filter((tier) => stretch >= rollupTiers[tier].bucketMs * finerThan);
+    if (tiers.length === 0) return null;
+    const { bucketMs } = rollupTiers[tiers[0]];
+    return { span: { from: from + bucketMs, to: to - bucketMs }, tiers };
+  }
+
+  /** What is left, cut by what tells of it. */
+  #segments({ chunks, rollups }: Sources, head: SampleColumns | null): Segment[] {
+    const { series, to } = this.#range;
+    chunks.effort += planCost;
+    const facts = rollups.facts(series);
+    const cut = (from: number, end: number, tiers: readonly RollupTier[]): Segment[] =>
+      from < end ? segmentsOf(rollups, { series, from, to: end }, { facts, head, tiers }) : [];
+    const from = this.#at;
+    if (!this.#summedUp) return cut(from, to, []);
+    const { span, tiers } = this.#summedUp;
+    const [begin, end] = [Math.min(Math.max(span.from, from), to), Math.max(Math.min(span.to, to), from)];
+    return [...cut(from, begin, []), ...cut(begin, end, tiers), ...cut(Math.max(begin, end), to, [])];
   }
 
   /** From the first reading to the last. */
@@ -171,7 +202,9 @@ class ThinnedSeries {
     return true;
   }
 
-  #addCoarse({ chunks, rollups }: Sources, decimation: Decimation, { tier, from, to }: Segment): boolean {
+  #addRollups(sources: Sources, decimation: Decimation, segment: Segment, head: SampleColumns | null): boolean {
+    const { chunks, rollups } = sources;
+    const { tier, from, to } = segment;
     if (tier === null) return true;
     const { series } = this.#range;
     const { windowMs } = rollupTiers[tier];
@@ -180,13 +213,16 @@ class ThinnedSeries {
       const end = Math.min(windowBegin(tier, at) + windowMs, to);
       try {
         for (const columns of rollups.windows(series, tier, at, end, rollupPart.all)) {
-          for (let row = columns.from; row < columns.to; row++) decimation.addCoarse(columns.summaryAt(row));
-          chunks.effort += (columns.to - columns.from) * coarseCost;
+          chunks.effort += (columns.to - columns.from) * (segment.isPurged ? coarseCost : extremesCost);
+          if (!segment.isPurged && columns.isPlain) addExtremes(decimation, columns);
+          else for (let row = columns.from; row < columns.to; row++) decimation.addCoarse(columns.summaryAt(row));
         }
       } catch (error) {
         if (!(error instanceof CorruptStoreError)) throw error;
+        const rest = { ...segment, from: at, to: end };
+        if (!segment.isPurged && !this.#addReadings(sources, decimation, rest, head)) return false;
         const id = -rollupId(series, tier, windowBegin(tier, at));
-        chunks.noteDamage({ id, series, timeMin: at, timeMax: end - 1, count: 0 });
+        if (segment.isPurged) chunks.noteDamage({ id, series, timeMin: at, timeMax: end - 1, count: 0 });
       }
       at = end;
       this.#at = at;
@@ -194,6 +230,25 @@ class ThinnedSeries {
     }
     return true;
   }
+}
+
+/** Two for each bucket. */
+const extremes = { times: new Float64Array(windowBuckets * 2), values: new Float64Array(windowBuckets * 2) };
+
+/** The least and the greatest number of each bucket, at the times of its first and last reading. */
+function addExtremes(decimation: Decimation, columns: RollupColumns): void {
+  const { firstTimes, lastTimes, mins, maxs, firstNumbers, lastNumbers } = columns;
+  const { times, values } = extremes;
+  let count = 0;
+  for (let row = columns.from; row < columns.to; row++) {
+    const isRising = lastNumbers[row] >= firstNumbers[row];
+    times[count] = firstTimes[row];
+    values[count++] = isRising ? mins[row] : maxs[row];
+    if (lastTimes[row] === firstTimes[row]) continue;
+    times[count] = lastTimes[row];
+    values[count++] = isRising ? maxs[row] : mins[row];
+  }
+  decimation.add({ count, times, values, kinds: null, texts: [] }, 0, count);
 }
 
 function emptyColumns(): SampleColumns {
