@@ -30,6 +30,7 @@ export class Progress {
   #past: { readonly at: number; readonly count: number }[];
   #isDrawn = false;
   #note = '';
+  #standing: Standing = { count: 0, share: null };
 
   constructor(parts: ProgressParts) {
     this.#parts = parts;
@@ -37,15 +38,18 @@ export class Progress {
     this.#past = [{ at: this.#began, count: 0 }];
   }
 
-  /** What stands behind the numbers until the next note, for example that it waits; draws at once. */
+  /** What stands behind the numbers until the next note, for example that it waits; drawn at once. */
   note(text: string): void {
-    if (text === this.#note) return;
-    this.#note = text;
+    const [line] = text.split('\n', 1);
+    if (line === this.#note) return;
+    this.#note = line;
     this.#drawnAt = Number.NEGATIVE_INFINITY;
+    this.update(this.#standing);
   }
 
   /** Cheap enough to be called for every piece of work. */
   update(standing: Standing): void {
+    this.#standing = standing;
     if (this.#parts.out.isTTY !== true) return;
     const now = this.#parts.clock.monotonic();
     if (now - this.#drawnAt < drawnEveryMs) return;

@@ -276,9 +276,8 @@ describe('the progress bar', () => {
     clock.advance(950);
     progress.update({ count: 250_000, share: 0.25 });
     expect(drawn[1]).toContain('25 % ██████░░░░░░░░░░░░░░░░░░  250,000 readings  250,000/s  3 s left');
-    progress.note('waiting: busy');
-    progress.update({ count: 250_000, share: 0.25 });
-    expect(drawn[2]).toContain('waiting: busy');
+    progress.note('waiting: busy\nfor a reason');
+    expect(drawn[2]).toMatch(/250,000 readings .* waiting: busy.\[K$/);
     progress.end();
     expect(drawn.at(-1)).toBe('\r\u001b[K');
   });
