@@ -9,7 +9,7 @@ import { answerHeaders, corsHeaders, pageHeaders, preflightHeaders } from './hea
 import type { ApiPorts, Asset } from './ports.ts';
 import { logFieldsOf, notFound, problemOf, problemType, RequestRefused } from './problem.ts';
 import { checkMediaType, isGzip, readBody, unpackGzip } from './request-body.ts';
-import type { Route } from './route.ts';
+import type { Outgoing, Route } from './route.ts';
 import { type Context, createRouter, type RequestState } from './router.ts';
 import { routeTable } from './routes.ts';
 import { WrittenAnswer } from './written-answer.ts';
@@ -120,7 +120,7 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
       },
     });
     if (body instanceof WrittenAnswer) {
-      await sendWritten(body, status, context);
+      await sendWritten(body, { status, headers }, context);
       return;
     }
     context.status = status;
@@ -134,12 +134,12 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
 
   async function sendWritten(
     { contentType, headers, body }: WrittenAnswer,
-    status: number,
+    outgoing: Pick<Outgoing, 'status' | 'headers'>,
     context: Context,
   ): Promise<void> {
     const begin = (encoding: 'gzip' | 'identity'): void => {
-      context.status = status;
-      context.set({ ...headers, 'content-type': contentType });
+      context.status = outgoing.status;
+      context.set({ ...outgoing.headers, ...headers, 'content-type': contentType });
       context.vary('accept, accept-encoding');
       if (encoding === 'gzip') context.set('content-encoding', encoding);
     };
