@@ -1,4 +1,5 @@
 // Readings that are late, repeated or replacing, and clocks that are wrong, through a whole gateway.
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { AlertList } from '../../src/contract/alert-list.ts';
 import { DeviceDetail, DeviceList } from '../../src/contract/device.ts';
@@ -83,6 +84,71 @@ describe('late, repeated and replacing readings', () => {
     expect((await http.get(AlertList, '/api/v1/alerts')).items).toMatchObject([
       { state: 'firing', value: 95, startedAt: rig.at(0), resolvedAt: null },
     ]);
+  });
+});
+
+describe('whatever the order in which readings come', () => {
+  const reading = fc.record({
+    minute: fc.integer({ min: 1, max: 400 }),
+    value: fc.oneof(fc.integer({ min: -50, max: 50 }), fc.constantFrom(0.1, 21.4, 1e-7)),
+  });
+  /** Of two values at one time the one that comes later holds, so each time has one. */
+  const rows = fc.uniqueArray(reading, { selector: ({ minute }) => minute, minLength: 1, maxLength: 40 });
+  const disorder = fc.record({
+    places: fc.array(fc.nat(), { minLength: 40, maxLength: 40 }),
+    repeated: fc.array(fc.nat(), { maxLength: 10 }),
+    batch: fc.integer({ min: 1, max: 15 }),
+  });
+  const questions = [
+    'limit=1000',
+    'order=desc&limit=1000',
+    'limit=all&format=columns',
+    'bucket=7m&limit=1000&agg=avg,min,max,count,sum,first,last,stddev',
+    'bucket=1h&agg=median,p90,delta,increase,rate,timeWeightedAvg,integral,timeInRange(-5,20)&fill=linear',
+    'bucket=1d&tz=Asia/Kathmandu',
+    'points=10',
+    'points=10&method=lttb',
+    'pick=first',
+    'pick=last',
+    'boundary=true&from=-3h&to=-1h',
+    'format=csv',
+  ];
+
+  test('every question has the same answer, repeated and replaced readings included', async () => {
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(rows, disorder, async (rows, { places, repeated, batch }) => {
+        const [plain, mixed] = [`plain-${++run}`, `mixed-${run}`];
+        const sent = (device: string, { minute, value }: { minute: number; value: number }): Sent => ({
+          device,
+          metric: 'level',
+          time: noon - minute * minuteMs,
+          value,
+        });
+        await rig.post(rows.toSorted((a, b) => b.minute - a.minute).map((row) => sent(plain, row)));
+        const inDisorder = rows
+          .map((row, index) => ({ row, place: places[index] ?? 0 }))
+          .toSorted((a, b) => a.place - b.place)
+          .map(({ row }) => row);
+        const again = repeated.map((index) => rows[index % rows.length]).filter((row) => row !== undefined);
+        // First other values at the times of some, which are replaced; at the end some once more, which changes nothing.
+        const all = [...again.map((row) => ({ ...row, value: row.value + 1_000 })), ...inDisorder, ...again];
+        for (let at = 0; at < all.length; at += batch) {
+          await rig.post(all.slice(at, at + batch).map((row) => sent(mixed, row)));
+        }
+        for (const question of questions) {
+          const range = question.includes('from=') ? '' : '&from=-1d';
+          const ask = async (device: string): Promise<string> => {
+            const answer = await http.ask(`/api/v1/devices/${device}/readings?metric=level&${question}${range}`);
+            expect(answer.status, answer.text.slice(0, 300)).toBe(200);
+            return answer.text.replaceAll(device, 'device');
+          };
+          expect(await ask(mixed), question).toBe(await ask(plain));
+        }
+        expect(await rig.latest(mixed, 'level')).toEqual(await rig.latest(plain, 'level'));
+      }),
+      { numRuns: 12 },
+    );
   });
 });
 
