@@ -21,14 +21,17 @@ export function planSmallMerge(
   series: SeriesState,
   sealCount: number,
 ): ChunkMerge | null {
-  const newestFirst = statements
+  const rows = statements
     .get(`SELECT ${mergeSourceColumns} FROM kept_chunk WHERE series = ? AND late = 0 ORDER BY time_max DESC LIMIT ?`)
-    .all(series.id, chunksMax)
-    .map(mergeSourceIn);
-  const taken = newestFirst.slice(
-    0,
-    takenOf(newestFirst, sealCount, (chunk) => sources.isDamaged(series, chunk)),
-  );
+    .each(series.id, chunksMax);
+  const movable: MergeSource[] = [];
+  for (const row of rows) {
+    const chunk = mergeSourceIn(row);
+    const span = (movable[0] ?? chunk).timeMax - chunk.timeMin;
+    if (chunk.count * 2 >= sealCount || span > spanMax || sources.isDamaged(series, chunk)) break;
+    movable.push(chunk);
+  }
+  const taken = movable.slice(0, takenOf(movable, sealCount));
   if (taken.length < 2) return null;
   const read = sources.read(series, taken);
   if (!read) return null;
@@ -42,16 +45,8 @@ export function planSmallMerge(
   };
 }
 
-/** How many of the chunks, from the newest on, are worth merging. */
-function takenOf(
-  newestFirst: readonly MergeSource[],
-  sealCount: number,
-  isDamaged: (chunk: MergeSource) => boolean,
-): number {
-  const barrier = newestFirst.findIndex(
-    (chunk) => chunk.count * 2 >= sealCount || newestFirst[0].timeMax - chunk.timeMin > spanMax || isDamaged(chunk),
-  );
-  const movable = barrier < 0 ? newestFirst : newestFirst.slice(0, barrier);
+/** How many of the chunks, the newest first, are worth merging. */
+function takenOf(movable: readonly MergeSource[], sealCount: number): number {
   let taken = 0;
   let count = 0;
   let limit = growth;

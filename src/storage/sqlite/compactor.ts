@@ -3,6 +3,7 @@ import { MergeSources } from './chunk-merge.ts';
 import { planLateMerge } from './chunk-merge-late.ts';
 import { planSmallMerge } from './chunk-merge-small.ts';
 import type { ChunkPiece } from './chunk-packing.ts';
+import type { PackedChunk } from './chunk-rows.ts';
 import { cutEvenly, packTogether } from './chunk-packing.ts';
 import type { ChunkEdit, ChunkStore } from './chunk-store.ts';
 import type { Database } from './database.ts';
@@ -12,8 +13,8 @@ import type { StorageTransaction } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
 /** Readings and series that one step handles, about: two milliseconds, for which a commit may have to wait. */
-const stepReadingsMax = 16_384;
-const stepSeriesMax = 64;
+const stepReadingsMax = 8_192;
+const stepSeriesMax = 16;
 /** Small chunks sealed of a series before it is worth looking at them. */
 const smallMin = 4;
 /** Merging where it pays little stops when this many times the sealed bytes have been written again in all. */
@@ -58,7 +59,7 @@ export class Compactor {
   }
 
   get isDue(): boolean {
-    return this.#late.next !== undefined || this.#small.next !== undefined;
+    return !this.#late.isEmpty || !this.#small.isEmpty;
   }
 
   /** A chunk of `count` readings was sealed and is on disk. */
@@ -80,18 +81,13 @@ export class Compactor {
 
   /** Merges a little; true when there may be more. Throws `TransactionError`; then nothing was merged. */
   step(): boolean {
-    const late = this.#late.next;
-    if (late) {
-      this.#stepLate(late);
-      return this.isDue;
-    }
-    const small = this.#small.next;
-    if (small) this.#stepSmall(small);
+    if (this.#late.isEmpty) this.#stepSmall();
+    else this.#stepLate();
     return this.isDue;
   }
 
-  #stepLate(device: DeviceState): void {
-    const planned = this.#plan(this.#late.of(device), (series) =>
+  #stepLate(): void {
+    const planned = this.#plan(this.#late, (series) =>
       planLateMerge(this.#statements, this.#sources, series, (bytes) => this.#canAfford(bytes)),
     );
     this.#write(planned);
@@ -99,12 +95,12 @@ export class Compactor {
     for (const [series, merge] of planned) {
       if (merge) continue;
       this.#late.remove(series);
-      this.#deferred.add(series);
+      if (this.#hasLate(series)) this.#deferred.add(series);
     }
   }
 
-  #stepSmall(device: DeviceState): void {
-    const planned = this.#plan(this.#small.of(device), (series) =>
+  #stepSmall(): void {
+    const planned = this.#plan(this.#small, (series) =>
       planSmallMerge(this.#statements, this.#sources, series, this.#sealCount),
     );
     this.#write(planned);
@@ -114,14 +110,11 @@ export class Compactor {
     }
   }
 
-  /** What to do for each of the series, as far as one step goes; null where there is nothing to do. */
-  #plan(
-    waiting: Iterable<SeriesState>,
-    plan: (series: SeriesState) => ChunkMerge | null,
-  ): Map<SeriesState, ChunkMerge | null> {
+  /** What to do for each of the series that wait, as far as one step goes; null where there is nothing to do. */
+  #plan(waiting: Waiting, plan: (series: SeriesState) => ChunkMerge | null): Map<SeriesState, ChunkMerge | null> {
     const planned = new Map<SeriesState, ChunkMerge | null>();
     let readings = 0;
-    for (const series of waiting) {
+    for (const series of waiting.all()) {
       // Chunks that are deleted are hidden by their numbers; nothing moves until they are gone.
       const merge = series.isErasing ? null : plan(series);
       planned.set(series, merge);
@@ -134,13 +127,17 @@ export class Compactor {
   #write(planned: ReadonlyMap<SeriesState, ChunkMerge | null>): void {
     const merges = [...planned.values()].filter((merge) => merge !== null);
     if (merges.length === 0) return;
-    const pieces = merges.flatMap((merge) => this.#piecesOf(merge));
-    const packed = packTogether(pieces);
+    const packed: MergedChunk[] = [];
+    for (const ofDevice of Map.groupBy(merges, ({ series }) => series.device).values()) {
+      const pieces = ofDevice.flatMap((merge) => this.#piecesOf(merge));
+      const chunks = packTogether(pieces);
+      for (const [at, { series, number }] of pieces.entries()) packed.push({ series, number, chunk: chunks[at] });
+    }
     this.#chunks.change(this.#transaction, 'merged', (edit) => {
       for (const merge of merges) remove(edit, merge);
-      for (const [at, { series, number }] of pieces.entries()) {
-        if (number === null) edit.insert(series, false, packed[at]);
-        else edit.replace(series, number, packed[at]);
+      for (const { series, number, chunk } of packed) {
+        if (number === null) edit.insert(series, false, chunk);
+        else edit.replace(series, number, chunk);
       }
     });
   }
@@ -159,6 +156,12 @@ export class Compactor {
     return pieces;
   }
 
+  #hasLate(series: SeriesState): boolean {
+    return (
+      this.#statements.get('SELECT 1 FROM chunk WHERE series = ? AND late = 1 LIMIT 1').get(series.id) !== undefined
+    );
+  }
+
   #canAfford(bytes: number): boolean {
     return this.#state.mergedBytes + bytes <= this.#state.sealedBytes * credit;
   }
@@ -169,19 +172,21 @@ function remove(edit: ChunkEdit, merge: ChunkMerge): void {
   if (merge.putInOrder !== null) edit.putInOrder(merge.series, merge.putInOrder);
 }
 
-interface MergedPiece extends ChunkPiece {
+interface Merged {
   readonly series: SeriesState;
   /** Of the late chunk whose place it takes; null for a new chunk in order. */
   readonly number: number | null;
 }
 
+type MergedPiece = Merged & ChunkPiece;
+type MergedChunk = Merged & { readonly chunk: PackedChunk };
+
 /** Series that wait for their turn, by device. */
 class Waiting {
   readonly #byDevice = new Map<DeviceState, Set<SeriesState>>();
 
-  /** The device that has waited longest. */
-  get next(): DeviceState | undefined {
-    return this.#byDevice.keys().next().value;
+  get isEmpty(): boolean {
+    return this.#byDevice.size === 0;
   }
 
   add(series: SeriesState): void {
@@ -196,7 +201,8 @@ class Waiting {
     if (waiting?.size === 0) this.#byDevice.delete(series.device);
   }
 
-  of(device: DeviceState): Iterable<SeriesState> {
-    return this.#byDevice.get(device) ?? [];
+  /** Those of the device that has waited longest come first. */
+  *all(): Generator<SeriesState, void, undefined> {
+    for (const waiting of this.#byDevice.values()) yield* waiting;
   }
 }
