@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Aggregate, aggregateName, defaultAggregates } from '../domain/aggregate.ts';
 import type { AcrossColumns, DamagedStretch, Resolution } from '../history/queries.ts';
 import { leastWidthMs } from './bucket-width.ts';
@@ -18,6 +19,8 @@ const groupsMax = 1_000;
 const bucketsInAll = 100_000;
 /** Series in one question. */
 const seriesAtOnce = 1_000;
+/** Series that are looked at before others have their turn. */
+const groupedAtOnce = 2_000;
 
 /** Series that are made one. */
 interface Group {
@@ -46,7 +49,7 @@ export function answerGroups(
   return writeTables(ports, downloads, ask, { list: 'buckets', names: [shape.reduce], keys, damaged, turns });
 
   async function* turns(): AsyncGenerator<TableTurn> {
-    const { groups, series } = grouped();
+    const { groups, series } = await grouped();
     if (series.length === 0) {
       yield { shown: [], next: null };
       return;
@@ -88,13 +91,14 @@ export function answerGroups(
     yield { shown: told.filter(({ table }) => table.count > 0), next };
   }
 
-  function grouped(): { groups: readonly Group[]; series: readonly Member[] } {
+  async function grouped(): Promise<{ groups: readonly Group[]; series: readonly Member[] }> {
     const byKey = new Map<string, number>();
     const groups: Group[] = [];
     const series: Member[] = [];
     for (const one of ask.series()) {
       const value = valueOf(one);
-      const key = JSON.stringify(shape.groupBy === 'device' ? [value] : [value, one.metric]);
+      // No name holds a blank.
+      const key = shape.groupBy === 'device' ? one.device : `${one.metric} ${value === null ? '' : `=${value}`}`;
       let group = byKey.get(key);
       if (group === undefined) {
         if (groups.length === groupsMax) {
@@ -111,7 +115,7 @@ export function answerGroups(
       known.of++;
       if (known.metric !== one.metric) known.metric = null;
       if (known.unit !== one.unit) known.unit = null;
-      series.push({ series: one, group });
+      if (series.push({ series: one, group }) % groupedAtOnce === 0) await nextTurn();
     }
     return { groups, series };
   }
