@@ -5,8 +5,8 @@ import { join } from 'node:path';
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 
-/** Commands that run a gateway; the others come and go. */
-const gatewayCommands = ['start', 'demo'];
+/** Commands that last, through which many readings go; the others come and go. */
+const lastingCommands = ['start', 'demo', 'import', 'export'];
 /**
  * Left to itself V8 lets the young half of the heap grow to 128 MB, which costs the memory and, each time that it is
  * swept, a pause of tens of milliseconds. Nothing says so to V8 once a process runs, so it begins again under its id.
@@ -14,7 +14,7 @@ const gatewayCommands = ['start', 'demo'];
 const youngHeap = '--max-semi-space-size=4';
 
 if (major > 24 || (major === 24 && minor >= 15)) {
-  if (gatewayCommands.includes(process.argv[2])) beginAgainWith(youngHeap);
+  if (lastingCommands.includes(process.argv[2])) beginAgainWith(youngHeap);
   await keepCompiledCode();
   const { runCommandLine } = await import('./cli/command-line.ts');
   await runCommandLine(process.argv.slice(2));
