@@ -3,7 +3,8 @@ import type { Summary } from '../../history/summary.ts';
 import { chunkCountMax } from './chunk-codec-bytes.ts';
 import { chunkCodec, isOfNumbers, unpackChunk, unpackNumbersInto } from './chunk-rows.ts';
 import type { Row, Statements } from './database.ts';
-import { bytesIn, bytesOrNullIn, CorruptStoreError, numberIn, numberOrNullIn } from './database.ts';
+import { bytesIn, bytesOrNullIn, CorruptStoreError, faultOf, numberIn, numberOrNullIn } from './database.ts';
+import { withoutRange } from './erased-ranges.ts';
 import type { Stretch } from './head.ts';
 
 /** A chunk as its row tells of it. */
@@ -83,6 +84,15 @@ export class SnapshotChunks {
     const rawFrom = (row && numberOrNullIn(row, 1)) ?? Number.NEGATIVE_INFINITY;
     this.#facts = { series, sealedSeq, rawFrom };
     return this.#facts;
+  }
+
+  /** Readings that were there at commit `seq`, less those that this snapshot knows to be deleted since. */
+  withoutErased(series: number, seq: number, readings: Stretch): Stretch {
+    const ranges = this.#statements
+      .get('SELECT time_from, time_to FROM erasure WHERE series = ? AND seq > ?')
+      .all(series, seq)
+      .map((row) => ({ from: numberIn(row, 0), to: numberIn(row, 1) }));
+    return ranges.reduce(withoutRange, readings);
   }
 
   /** Chunks in order that touch `[from, to)`, ascending; they do not overlap. `isUnpacked`: most will be unpacked. */
@@ -173,7 +183,7 @@ export class SnapshotChunks {
       if (!isBrief || !isOfNumbers(codec)) return unpackChunk(codec, bytes, times);
       return { ...brief, count: unpackNumbersInto(codec, bytes, times, brief, 0) };
     } catch (error) {
-      if (!(error instanceof CorruptStoreError)) throw error;
+      if (faultOf(error) !== 'corrupt') throw error;
       this.noteDamage(chunk);
       return null;
     }
