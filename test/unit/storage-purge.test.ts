@@ -139,7 +139,7 @@ describe('retention', () => {
     while (one.writer.work()) {
       const chunks = one.database.number('SELECT count(*) FROM chunk');
       if (chunks === before) continue;
-      expect(before - chunks).toBeLessThanOrEqual(512);
+      expect(before - chunks).toBeLessThanOrEqual(256);
       before = chunks;
       if (++steps % 4 === 2) {
         one.kill();

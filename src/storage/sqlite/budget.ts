@@ -16,6 +16,7 @@ const sparedMs = 15 * 60_000;
 /** Chunks that begin within this time of the oldest are as good as the oldest, ms. */
 const togetherMs = 10 * 60_000;
 const seriesPerStep = 64;
+const hoursOnly: readonly RollupTier[] = ['hour'];
 
 /** `too_small`: nothing is left that could go, and yet it is too much. */
 export type BudgetState = 'kept' | 'purging' | 'too_small';
@@ -90,16 +91,22 @@ export class Budget {
     };
     let least = Number.POSITIVE_INFINITY;
     for (const series of all) if (series && age(series.id) < least) least = age(series.id);
-    if (least >= lastCommitAt - sparedMs) return null;
+    const spared = lastCommitAt - sparedMs;
+    if (least >= spared) return null;
     const windowEnd = windowBegin('minute', least) + rollupTiers.minute.windowMs;
     const isWindowOver = windowEnd <= windowBegin('minute', lastCommitAt);
-    const before = isWindowOver ? windowEnd : Math.min(least + togetherMs, lastCommitAt - sparedMs);
+    const before = isWindowOver ? windowEnd : Math.min(least + togetherMs, spared);
     const orders: PurgeOrder[] = [];
     for (const series of all) {
       if (orders.length === seriesPerStep) break;
       if (!series || !(age(series.id) < before)) continue;
-      const order = { series, cutoff: isWindowOver ? windowEnd : this.#endOfOldest(series.id, age(series.id)) };
-      if (!isWindowOver || this.#purger.isReady(order)) orders.push(order);
+      const order = {
+        series,
+        cutoff: isWindowOver ? windowEnd : Math.min(this.#endOfOldest(series.id, age(series.id)), spared),
+      };
+      // Minutes of a slow series take more room than its readings: only hours are made of them.
+      const wanted = rollups.minute.isEmpty(series.id) ? hoursOnly : undefined;
+      if (!isWindowOver || this.#purger.isReady(order, wanted)) orders.push(order);
     }
     return orders;
   }

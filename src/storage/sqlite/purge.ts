@@ -12,10 +12,10 @@ import type { SeriesState } from './series-state.ts';
 import type { Transaction } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
-/** A step shall take about this long, ms: it is what a commit may have to wait for. */
-const stepMs = 2;
+/** A step shall take less than this, ms: it is what a commit may have to wait for. */
+const stepMs = 1.5;
 const chunksMin = 4;
-const chunksMax = 512;
+const chunksMax = 256;
 /** Series that one step looks at. */
 const seriesPerStep = 256;
 /** Windows of rollups that one step deletes. */
@@ -97,12 +97,12 @@ export class Purger {
   }
 
   /** Whether nothing before the cutoff is unsealed, and all is summed up that shall be; if not, that is asked for. */
-  isReady({ series, cutoff }: PurgeOrder): boolean {
+  isReady({ series, cutoff }: PurgeOrder, wanted?: readonly RollupTier[]): boolean {
     if (series.head.count > 0 && series.head.times[0] < cutoff) {
       this.#parts.sealer.mark(series);
       return false;
     }
-    return this.#parts.desk.isToldBefore(series.id, cutoff);
+    return this.#parts.desk.isToldBefore(series.id, cutoff, wanted);
   }
 
   /** Carries orders out in one transaction as far as a step goes; returns those not done. */

@@ -59,15 +59,15 @@ export class RollupDesk {
 
   /**
    * Asks for the rollups that shall outlive the readings of a series before `cutoff`, and says whether they are all
-   * there.
+   * there. `wanted`: in which tiers.
    */
-  isToldBefore(series: number, cutoff: number): boolean {
+  isToldBefore(series: number, cutoff: number, wanted = tiers): boolean {
     const { lastCommitAt, rollups } = this.#state;
     const policy = this.#book.policyOf(series);
     const oldest = Math.max(rollups.oldest[series], rollups.rawFrom[series] || Number.NEGATIVE_INFINITY);
     let isTold = true;
     let to = cutoff;
-    for (const tier of tiers) {
+    for (const tier of wanted) {
       const kept = rollupCutoff(policy, tier, lastCommitAt);
       const from = Math.max(oldest, kept);
       if (from < to && !this.#tells(series, tier, windowBegin(tier, from), to)) isTold = false;
