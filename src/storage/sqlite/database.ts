@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 export class Database {
   readonly path: string;
   readonly #inner: DatabaseSync;
+  readonly #busyTimeoutMs: number;
   readonly #statements: Statements;
 
   /**
@@ -13,6 +14,7 @@ export class Database {
    */
   constructor(path: string, options: { busyTimeoutMs: number; readOnly?: boolean }) {
     this.path = path;
+    this.#busyTimeoutMs = options.busyTimeoutMs;
     this.#inner = new DatabaseSync(path, {
       timeout: options.busyTimeoutMs,
       readOnly: options.readOnly ?? false,
@@ -55,9 +57,14 @@ export class Database {
     return this.#checkpoint('RESTART');
   }
 
-  /** As `checkpointAndWait`, and cuts the log to nothing. False when somebody still reads an older state. */
+  /** As `checkpoint`, and cuts the log to nothing. False when somebody still reads an older state; nobody is waited for. */
   emptyLog(): boolean {
-    return this.#checkpoint('TRUNCATE').frames === 0;
+    this.exec('PRAGMA busy_timeout = 0');
+    try {
+      return this.#checkpoint('TRUNCATE').frames === 0;
+    } finally {
+      this.exec(`PRAGMA busy_timeout = ${this.#busyTimeoutMs}`);
+    }
   }
 
   /** What `work` frees is overwritten with zeros, also where that means writing pages that would be left alone. */

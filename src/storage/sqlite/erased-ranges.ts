@@ -1,4 +1,6 @@
 import type { Deletion } from '../../domain/deletion.ts';
+import type { Stretch } from './head.ts';
+import { firstAtOrAfter } from './head.ts';
 
 /** Times in `[from, to)`, epoch ms. */
 export interface TimeRange {
@@ -24,6 +26,26 @@ export class ErasedRanges {
 
 export function holds({ from, to }: TimeRange, time: number): boolean {
   return time >= from && time < to;
+}
+
+/** The readings of the stretch that are not in the range, in arrays of their own; the stretch itself when that is all. */
+export function withoutRange(stretch: Stretch, { from, to }: TimeRange): Stretch {
+  const { times, values, kinds, texts } = stretch;
+  const begin = firstAtOrAfter(times, stretch.count, from);
+  const end = firstAtOrAfter(times, stretch.count, to);
+  if (begin >= end) return stretch;
+  const count = stretch.count - (end - begin);
+  const left = {
+    count,
+    times: times.slice(0, count),
+    values: values.slice(0, count),
+    kinds: kinds?.slice(0, count) ?? null,
+    texts,
+  };
+  left.times.set(times.subarray(end, stretch.count), begin);
+  left.values.set(values.subarray(end, stretch.count), begin);
+  if (kinds) left.kinds?.set(kinds.subarray(end, stretch.count), begin);
+  return left;
 }
 
 /** No time of a reading lies beyond, and the columns of the table hold whole numbers only. */

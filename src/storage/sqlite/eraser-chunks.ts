@@ -6,6 +6,7 @@ import type { ChunkEdit } from './chunk-store.ts';
 import type { Database, Row } from './database.ts';
 import { CorruptStoreError, numberIn, Statements } from './database.ts';
 import type { TimeRange } from './erased-ranges.ts';
+import { withoutRange } from './erased-ranges.ts';
 import type { Stretch } from './head.ts';
 import { firstAtOrAfter } from './head.ts';
 import { mergeStretches } from './merge.ts';
@@ -65,11 +66,8 @@ export class EraserChunks {
     for (const row of [...this.#cutInOrder(series, range), ...late]) {
       const stretch = this.#unpack(series, row);
       if (!stretch) continue;
-      const begin = firstAtOrAfter(stretch.times, stretch.count, range.from);
-      const end = firstAtOrAfter(stretch.times, stretch.count, range.to);
-      if (begin === end) continue;
-      const left = without(stretch, begin, end);
-      edit.replace(series, numberIn(row, 0), packChunk(left, 0, left.count));
+      const left = withoutRange(stretch, range);
+      if (left !== stretch) edit.replace(series, numberIn(row, 0), packChunk(left, 0, left.count));
     }
   }
 
@@ -157,21 +155,6 @@ function isInside(row: Row, range: TimeRange): boolean {
 function rowsIn(stretch: Stretch | null, { from, to }: TimeRange): number {
   if (!stretch) return 0;
   return firstAtOrAfter(stretch.times, stretch.count, to) - firstAtOrAfter(stretch.times, stretch.count, from);
-}
-
-/** The stretch less rows `begin` to `end` (excluded). */
-function without({ count, times, values, kinds, texts }: Stretch, begin: number, end: number): Stretch {
-  const left = {
-    count: count - (end - begin),
-    times: times.slice(0, count - (end - begin)),
-    values: values.slice(0, count - (end - begin)),
-    kinds: kinds?.slice(0, count - (end - begin)) ?? null,
-    texts,
-  };
-  left.times.set(times.subarray(end, count), begin);
-  left.values.set(values.subarray(end, count), begin);
-  if (kinds) left.kinds?.set(kinds.subarray(end, count), begin);
-  return left;
 }
 
 function newestIn(stretch: Stretch): NewestSealed {

@@ -21,8 +21,8 @@ const chunksPerStep = 64;
  * At the end `isLogStale` asks for the write-ahead log to be emptied, in which older states of pages stand.
  */
 export class ErasureWork {
-  /** The write-ahead log still holds what was deleted. Whoever empties it says so. */
-  isLogStale = false;
+  /** The write-ahead log still holds what was deleted, or may, when it was left by a kill. Whoever empties it says so. */
+  isLogStale = true;
   readonly #database: Database;
   readonly #statements: Statements;
   readonly #state: WriterState;

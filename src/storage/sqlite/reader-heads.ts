@@ -70,7 +70,8 @@ export function sliceHeads(headOf: (series: number) => Head | undefined, seq: nu
 
 /**
  * The rows of the range `index` that no chunk of the snapshot holds; null without any. They were copied before the
- * snapshot, so the head may have been sealed in between; then the chunks hold all of it, perhaps with newer values.
+ * snapshot, so the head may have been sealed in between; then the chunks hold all of it, perhaps with newer values. Or
+ * some of them may have been deleted.
  */
 export function unsealedOf(
   chunks: SnapshotChunks,
@@ -82,13 +83,14 @@ export function unsealedOf(
   const end = slices.ends[index];
   if (begin === end || chunks.facts(series).sealedSeq >= slices.seq) return null;
   const { times, values, kinds, texts } = slices.columns;
-  return {
+  const copied = {
     count: end - begin,
     times: times.subarray(begin, end),
     values: values.subarray(begin, end),
     kinds: kinds?.subarray(begin, end) ?? null,
     texts,
   };
+  return chunks.withoutErased(series, slices.seq, copied);
 }
 
 /** What of the heads a page needs: no page reaches beyond `limit` of their readings, and one more says that there are more. */

@@ -86,6 +86,8 @@ export class Writer {
   readonly #desk: RollupDesk;
   readonly #erasing: ErasureWork;
   #now = 0;
+  /** Frames of the write-ahead log from which on a reader is waited for. */
+  #waitFrames = framesMax;
 
   /** `clock` tells how long a step took. */
   constructor(database: Database, state: WriterState, options: WriterOptions, clock: Pick<Clock, 'monotonic'>) {
@@ -239,10 +241,14 @@ export class Writer {
    * of it is copied, so this is never longer than one page of output.
    */
   checkpoint(): void {
-    // What was deleted stands in the log until it is cut off.
-    if (this.#erasing.isLogStale && this.#database.emptyLog()) this.#erasing.isLogStale = false;
     const { frames } = this.#database.checkpoint();
-    if (frames >= framesMax) this.#database.checkpointAndWait();
+    if (frames < framesMax) this.#waitFrames = framesMax;
+    const isDue = frames >= this.#waitFrames;
+    // A program of its own that reads for long is waited for once in a while and not with every checkpoint.
+    if (isDue) this.#waitFrames = frames * 2;
+    // What was deleted stands in the log until it is cut off.
+    if (this.#erasing.isLogStale) this.#erasing.isLogStale = !this.#database.emptyLog();
+    if (isDue) this.#database.checkpointAndWait();
   }
 
   /**
