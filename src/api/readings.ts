@@ -5,12 +5,13 @@ import { mediaTypes } from './answer-format.ts';
 import { deviceParams, deviceWithReadings, metricsOf } from './devices.ts';
 import type { Downloads } from './downloads.ts';
 import type { ApiPorts } from './ports.ts';
-import { notFound, parameterRefused } from './problem.ts';
+import { notFound, parameterRefused, type RequestRefused } from './problem.ts';
 import { answerReadings, beginOf } from './reading-answer.ts';
 import { readingParameters } from './reading-parameters.ts';
 import { questionOf } from './reading-question.ts';
 import { askedSeries } from './reading-series.ts';
 import { type Route, route } from './route.ts';
+import type { SeriesOrder } from './series-order.ts';
 
 /** What readings are answered as beside JSON. */
 export const readingAlternatives = {
@@ -25,7 +26,7 @@ export const readingAlternatives = {
 export const readingRules =
   'The range is half-open, [from, to): a reading at `from` is in it, one at `to` is not. It defaults to the last hour; a relative time is resolved on the first page and holds for the pages after it. A page of text names the next one in `x-next-page`; without `limit` text is streamed whole, with `X-Total-Estimate` readings, and a download that was cut goes on with `after`.';
 
-export function readingRoutes(ports: ApiPorts, downloads: Downloads): readonly Route[] {
+export function readingRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Downloads): readonly Route[] {
   const one = route({
     method: 'GET',
     path: '/api/v1/devices/{id}/readings',
@@ -51,24 +52,24 @@ export function readingRoutes(ports: ApiPorts, downloads: Downloads): readonly R
     refusals: ['not_found', 'duration_invalid'],
     handler({ params, query, now, filters, accepts }) {
       const question = questionOf(query, accepts, { isMany: false });
-      const device = deviceWithReadings(ports, params.id);
-      const current = ports.latest.find(device, query.metric);
-      if (!current) {
-        const metrics = metricsOf(ports, device);
-        throw notFound(
-          `device "${device}" has no metric "${query.metric}"; it has ${metrics.join(', ') || 'none yet'}`,
-        );
-      }
+      const known = order.find({ device: params.id, metric: query.metric });
+      if (!known) throw noSuchMetric(deviceWithReadings(ports, params.id), query.metric);
+      const single = askedSeries(ports, known);
+      const { device } = known;
       const { after } = question;
       if (after && (after.device !== device || after.metric !== query.metric)) {
         throw parameterRefused('after', `"after" is a reading of another series than ${device}/${query.metric}`);
       }
       const { range, at } = beginOf(query, question, now, filters);
-      const single = askedSeries(ports, { id: current.series, device, metric: query.metric });
       const timeZone = question.timeZone ?? ports.decisions.snapshot().registrations.get(device)?.timeZone ?? null;
       const series = (): IterableIterator<typeof single> => [single].values();
-      return answerReadings(ports, downloads, { question, range, series, single, at, timeZone, filters });
+      return answerReadings(ports, downloads, { question, range, series, single, at, now, timeZone, filters });
     },
   });
   return [one];
+
+  function noSuchMetric(device: string, metric: string): RequestRefused {
+    const metrics = metricsOf(ports, device);
+    return notFound(`device "${device}" has no metric "${metric}"; it has ${metrics.join(', ') || 'none yet'}`);
+  }
 }

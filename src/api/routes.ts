@@ -41,7 +41,7 @@ export function routeTable(ports: ApiPorts): readonly Route[] {
     ...provisioningRoutes(ports),
     ...commandRoutes(ports),
     ...latestRoutes(ports, order),
-    ...readingRoutes(ports, downloads),
+    ...readingRoutes(ports, order, downloads),
     ...manyReadingsRoutes(ports, order, downloads),
     ...ingestRoutes(ports),
     ...deleteReadingsRoutes(ports),

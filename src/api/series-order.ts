@@ -34,6 +34,13 @@ export class SeriesOrder {
     this.#sorted = merged(this.#sorted, fresh.sort(compareSeries));
     return this.#sorted;
   }
+
+  /** The series of this name, also when none of its readings is left. */
+  find(name: SeriesName): Series | undefined {
+    const sorted = this.all();
+    const series = sorted[indexOfFirst(sorted, name)];
+    return series !== undefined && compareSeries(series, name) === 0 ? series : undefined;
+  }
 }
 
 /** Index of the first series that is not before `name`; their number when all are. */

@@ -13,6 +13,7 @@ import {
 } from '../../src/contract/reading.ts';
 import { expectProblem } from '../support/api-problem.ts';
 import { GatewayPerTest, type Sent } from '../support/gateway.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const minuteMs = 60_000;
 const hourMs = 3_600_000;
@@ -196,6 +197,35 @@ describe('one series', () => {
       'duration(off)': 20_000,
     });
   });
+});
+
+test('what is kept by the minute answers for readings that are gone, says so, and still does after a restart', async () => {
+  const folder = tempFolder();
+  await rig.restart({ 'data.dir': folder.path });
+  const begin = -3 * dayMs;
+  const rows = Array.from({ length: 1_440 }, (_, index) => [begin + index * 5_000, index % 60] as const);
+  await rig.post(sent('oven-1', 'heat', rows));
+  const range = `from=${noon + begin}&to=${noon + begin + 2 * hourMs}`;
+  const path = `/api/v1/devices/oven-1/readings?metric=heat&${range}`;
+  const agg = 'agg=avg,min,max,count,sum,first,last,stddev,increase,timeWeightedAvg';
+  const before = await http.get(Buckets, `${path}&bucket=15m&${agg}`);
+  expect(before).toMatchObject({ resolution: 'raw', buckets: { length: 8 } });
+
+  const rule = { name: 'short', raw: '1d', minute: '1y', hour: 'forever' };
+  expect((await http.send('PUT', '/api/v1/retention', { rules: [rule] })).status).toBe(200);
+  await expect.poll(async () => (await http.get(Readings, path)).readings, { timeout: 20_000 }).toEqual([]);
+  for (const restart of [false, true]) {
+    if (restart) await rig.restart({ 'data.dir': folder.path });
+    const after = await http.get(Buckets, `${path}&bucket=15m&${agg},p95`);
+    expect(after.resolution).toBe('1m');
+    expect(after.buckets.map(({ p95, ...bucket }) => [p95, bucket])).toEqual(
+      before.buckets.map((bucket) => [null, closeTo(bucket)]),
+    );
+    const many = await http.get(ManyBuckets, `/api/v1/readings?${range}&bucket=15m&agg=count`);
+    expect(many.series).toMatchObject([{ resolution: '1m', buckets: before.buckets.map(({ count }) => ({ count })) }]);
+  }
+  await rig.restart({});
+  folder.remove();
 });
 
 describe('many series', () => {
@@ -422,4 +452,12 @@ async function firstBucket(metric: string, agg: string): Promise<Buckets['bucket
 
 async function readingsOf(query: string): Promise<Readings['readings']> {
   return (await http.get(Readings, `/api/v1/devices/oven-1/readings?metric=heat&${query}`)).readings;
+}
+
+/** The same, up to what summing up in another order may change. */
+function closeTo(bucket: Buckets['buckets'][number]): object {
+  const pairs = Object.entries(bucket);
+  return Object.fromEntries(
+    pairs.map(([name, value]) => [name, typeof value === 'number' ? expect.closeTo(value, 9) : value]),
+  );
 }
