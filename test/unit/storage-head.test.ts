@@ -45,6 +45,32 @@ describe('a head', () => {
     expect(sampleValue(head, 0)).toBe(true);
   });
 
+  it('never sees the readings of another, whatever is filled and cleared in whatever order', () => {
+    const step = fc.record({ head: fc.nat(9), count: fc.integer({ min: 0, max: 40 }), clears: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
+        const heads = Array.from({ length: 10 }, () => new Head());
+        const expected = heads.map((): number[] => []);
+        for (const [at, { head, count, clears }] of steps.entries()) {
+          if (clears) {
+            heads[head]?.clear();
+            expected[head] = [];
+          }
+          for (let index = 0; index < count; index++) {
+            const next = at * 100 + index;
+            heads[head]?.put(next, next + head / 16, valueKind.number, '');
+            expected[head]?.push(next);
+          }
+        }
+        for (const [index, head] of heads.entries()) {
+          const { times, values } = head.copy(0, head.count);
+          expect([...times]).toEqual(expected[index]);
+          expect([...values]).toEqual(expected[index]?.map((time) => time + index / 16));
+        }
+      }),
+    );
+  });
+
   it('copies are untouched by what is put later', () => {
     const head = headOf([
       [1, 1],

@@ -4,10 +4,47 @@ import type { SampleColumns } from '../../domain/sample-columns.ts';
 /** A stretch of readings of one series, in order of time. */
 export type Stretch = SampleColumns;
 
-const capacityMin = 8;
-/** Readings up to which capacity doubles; from there it grows by a quarter. */
+/** Room that a head has once it is no longer small. */
+const capacityMin = 32;
+/** Readings up to which capacity doubles, so that a full head has no room to spare; from there it grows by a quarter. */
 const doublingMax = 1_024;
 const empty = new Float64Array(0);
+
+interface Columns {
+  readonly times: Float64Array<ArrayBuffer>;
+  readonly values: Float64Array<ArrayBuffer>;
+}
+
+/**
+ * Columns of heads with a few readings, cut out of large buffers and used again: a buffer of its own costs a slow series
+ * several times what it holds, and most series are slow.
+ */
+const smallCapacity = 12;
+const smallsPerBuffer = 128;
+const unused: Columns[] = [];
+
+function takeSmall(): Columns {
+  if (unused.length === 0) {
+    const bytes = smallCapacity * Float64Array.BYTES_PER_ELEMENT;
+    const buffer = new ArrayBuffer(smallsPerBuffer * bytes * 2);
+    for (let at = 0; at < buffer.byteLength; at += bytes * 2) {
+      unused.push({
+        times: new Float64Array(buffer, at, smallCapacity),
+        values: new Float64Array(buffer, at + bytes, smallCapacity),
+      });
+    }
+  }
+  return unused.pop() ?? columnsFor(smallCapacity);
+}
+
+/** Both columns in one buffer. */
+function columnsFor(capacity: number): Columns {
+  const buffer = new ArrayBuffer(capacity * 2 * Float64Array.BYTES_PER_ELEMENT);
+  return {
+    times: new Float64Array(buffer, 0, capacity),
+    values: new Float64Array(buffer, capacity * Float64Array.BYTES_PER_ELEMENT, capacity),
+  };
+}
 
 /**
  * The newest readings of one series, not yet sealed: columns in memory, each time once, in order of time. What is here
@@ -23,6 +60,8 @@ export class Head {
   values: Float64Array<ArrayBuffer> = empty;
   /** Absent as long as all values are numbers. */
   kinds: Uint8Array<ArrayBuffer> | null = null;
+  /** Columns that go back to `unused`; null when they are large or there are none. */
+  #small: Columns | null = null;
   /** Text readings hold an index into this list; replaced ones leave theirs behind until the head is cleared. */
   texts: string[] = [];
 
@@ -67,6 +106,8 @@ export class Head {
   clear(): void {
     this.count = 0;
     this.firstSeq = 0;
+    if (this.#small) unused.push(this.#small);
+    this.#small = null;
     this.times = empty;
     this.values = empty;
     this.kinds = null;
@@ -108,14 +149,15 @@ export class Head {
     const { length } = this.times;
     // A head that is a little over full, because sealing is behind, shall not take twice the memory.
     const capacity = length < doublingMax ? Math.max(length * 2, capacityMin) : length + (length >> 2);
-    const times = new Float64Array(capacity);
-    const values = new Float64Array(capacity);
+    const { times, values } = length === 0 ? takeSmall() : columnsFor(capacity);
     times.set(this.times);
     values.set(this.values);
+    if (this.#small) unused.push(this.#small);
+    this.#small = length === 0 ? { times, values } : null;
     this.times = times;
     this.values = values;
     if (this.kinds) {
-      const kinds = new Uint8Array(capacity);
+      const kinds = new Uint8Array(times.length);
       kinds.set(this.kinds);
       this.kinds = kinds;
     }
