@@ -20,7 +20,6 @@ import type { DeviceMessage } from '../decode/decoded.ts';
 import type { InfluxBatch, InfluxPrecision } from '../decode/influx.ts';
 import type { DeviceRecord } from '../domain/device.ts';
 import type { DeviceToken, TokenChange } from '../domain/device-token.ts';
-import type { Glob } from '../domain/glob.ts';
 import type { KeyRecord, RouteScope } from '../domain/key.ts';
 import type { Caller, Sender } from '../domain/principal.ts';
 import type { Mapping } from '../domain/mapping.ts';
@@ -243,7 +242,6 @@ export interface LatestValues {
   find(device: string, metric: string): CurrentValue | undefined;
   /** In any order; empty for an unknown device. */
   device(device: string): Iterable<CurrentValue>;
-  select(device: Glob, metric: Glob): Iterable<CurrentValue>;
 }
 
 export interface CurrentValue {

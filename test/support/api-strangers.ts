@@ -143,8 +143,6 @@ export class Strangers {
         find: (device, metric) =>
           checked(() => [...this.#latest()].find((v) => v.device === device && v.metric === metric)),
         device: (device) => checked(() => [...this.#latest()].filter((value) => value.device === device)),
-        select: (device, metric) =>
-          checked(() => [...this.#latest()].filter((value) => device(value.device) && metric(value.metric))),
       },
       names: {
         get size() {
