@@ -21,6 +21,8 @@ const seriesPerStep = 256;
 /** Windows of rollups that one step deletes. */
 const windowsPerStep = 64;
 
+const tiers: readonly RollupTier[] = ['minute', 'hour'];
+
 export interface PurgeParts {
   /** The one for what makes room. */
   readonly transaction: Transaction;
@@ -47,8 +49,10 @@ export class Purger {
   readonly #statements: Statements;
   readonly #rows: RollupRows;
   readonly #parts: PurgeParts;
-  #due: PurgeOrder[] = [];
-  #rollupsDue: SeriesState[] = [];
+  readonly #due = new Map<number, PurgeOrder>();
+  /** Those for which something has to be sealed or summed up before. */
+  #waiting: PurgeOrder[] = [];
+  readonly #rollupsDue = new Set<number>();
   #chunksPerStep = 32;
 
   constructor(database: Database, state: WriterState, parts: PurgeParts) {
@@ -58,42 +62,49 @@ export class Purger {
     this.#parts = parts;
   }
 
-  /** Some time has passed or the plan is another: finds the series of which something is to go. */
-  look(): void {
+  /** Some time has passed or the plan is another: finds what is to go of the series from `begin` to `end`. */
+  look(begin: number, end: number): void {
     const { series: all, rollups, retention, lastCommitAt } = this.#state;
     const cutoffs = retention.policies.map((policy) => rawCutoff(policy, lastCommitAt));
-    this.#due = [];
-    this.#rollupsDue = [];
-    for (const series of all) {
+    for (let id = begin; id < end; id++) {
+      const series = all[id];
       if (!series) continue;
-      const { id } = series;
       const cutoff = cutoffs[retention.ofSeries[id] ?? Number.NaN];
       if (cutoff === undefined) continue;
       // NaN where it is not known: not yet.
       const isOver = rollups.firstEnd[id] < cutoff || (series.head.count > 0 && series.head.times[0] < cutoff);
-      if (isOver) this.#due.push({ series, cutoff });
-      if (this.#isRollupOver(id)) this.#rollupsDue.push(series);
+      if (isOver) this.#due.set(id, { series, cutoff });
+      if (this.#isRollupOver(id)) this.#rollupsDue.add(id);
     }
+  }
+
+  /** Heads have been sealed or readings summed up: what waited for that is tried again. */
+  retry(): void {
+    for (const order of this.#waiting) if (!this.#due.has(order.series.id)) this.#due.set(order.series.id, order);
+    this.#waiting = [];
   }
 
   /** Deletes a little; true when there is more. Throws `TransactionError`; then nothing was deleted. */
   step(): boolean {
-    if (this.#due.length > 0) {
-      const tried = this.#due.splice(0, seriesPerStep);
-      const ready = tried.filter((order) => this.isReady(order));
-      this.#due.unshift(...this.purge(ready));
-      return this.#due.length > 0 || this.#rollupsDue.length > 0;
+    const ready: PurgeOrder[] = [];
+    let tried = 0;
+    for (const [id, order] of this.#due) {
+      if (tried++ === seriesPerStep) break;
+      this.#due.delete(id);
+      if (this.isReady(order)) ready.push(order);
+      else this.#waiting.push(order);
     }
-    const series = this.#rollupsDue.pop();
-    if (!series) return false;
-    for (const tier of ['minute', 'hour'] as const) {
-      const cutoff = this.#rollupCutoffOf(series.id, tier);
-      if (this.purgeRollups(series.id, tier, cutoff)) {
-        this.#rollupsDue.push(series);
-        break;
-      }
+    if (tried > 0) for (const order of this.purge(ready)) this.#due.set(order.series.id, order);
+    else this.#stepRollups();
+    return this.#due.size > 0 || this.#rollupsDue.size > 0;
+  }
+
+  #stepRollups(): void {
+    for (const series of this.#rollupsDue) {
+      const isMore = tiers.some((tier) => this.purgeRollups(series, tier, this.#rollupCutoffOf(series, tier)));
+      if (!isMore) this.#rollupsDue.delete(series);
+      return;
     }
-    return this.#rollupsDue.length > 0;
   }
 
   /** Whether nothing before the cutoff is unsealed, and all is summed up that shall be; if not, that is asked for. */
@@ -159,7 +170,7 @@ export class Purger {
   }
 
   #isRollupOver(series: number): boolean {
-    for (const tier of ['minute', 'hour'] as const) {
+    for (const tier of tiers) {
       const told = this.#state.rollups.tier(tier);
       if (!told.isEmpty(series) && told.from[series] < this.#rollupCutoffOf(series, tier)) return true;
     }

@@ -5,7 +5,7 @@ import { extend, type RollupBook, want } from './rollup-book.ts';
 import { rollupOf, windowBegin } from './rollup-key.ts';
 import { RollupRows } from './rollup-rows.ts';
 import type { RollupResult, RollupTask } from './rollup-task.ts';
-import type { StorageTransaction } from './transaction.ts';
+import type { Transaction } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
 /** Windows handed out at a time: what comes back is written in one transaction, some hundred kilobytes at most. */
@@ -30,11 +30,11 @@ export class RollupDesk {
   readonly #statements: Statements;
   readonly #rows: RollupRows;
   readonly #book: RollupBook;
-  readonly #transaction: StorageTransaction;
+  readonly #transaction: Transaction;
   #nextTask = 1;
   #surveyed = 0;
 
-  constructor(database: Database, state: WriterState, transaction: StorageTransaction, book: RollupBook) {
+  constructor(database: Database, state: WriterState, transaction: Transaction, book: RollupBook) {
     this.#state = state;
     this.#statements = new Statements(database);
     this.#rows = new RollupRows(database);
@@ -42,13 +42,13 @@ export class RollupDesk {
     this.#transaction = transaction;
   }
 
-  /** Some time has passed: finds series with windows that nobody has looked at. */
-  look(): void {
+  /** Some time has passed: finds series with windows that nobody has looked at, among those from `begin` to `end`. */
+  look(begin: number, end: number): void {
     const { rollups, series: all, rollupsWanted } = this.#state;
     rollups.reach(all.length);
     this.#survey();
-    for (const series of all) {
-      if (series && tiers.some((tier) => this.#lookSpan(series.id, tier) !== null)) rollupsWanted.add(series.id);
+    for (let id = begin; id < end; id++) {
+      if (tiers.some((tier) => this.#lookSpan(id, tier) !== null)) rollupsWanted.add(id);
     }
   }
 

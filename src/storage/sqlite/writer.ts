@@ -38,6 +38,8 @@ import type { WriterState } from './writer-state.ts';
 const replayBytesMax = 64 << 20;
 /** Frames (4 KB) of write-ahead log beyond which a reader is waited for. */
 const framesMax = 4_096;
+/** Series of which one look sees whether something is to be summed up or purged: about a millisecond. */
+const seriesPerLook = 8_192;
 /** Nobody waits for a commit while the store closes. */
 const closingChunksPerStep = 256;
 
@@ -86,6 +88,8 @@ export class Writer {
   readonly #desk: RollupDesk;
   readonly #erasing: ErasureWork;
   #now = 0;
+  /** Up to this series the last look went. */
+  #lookedAt = 0;
   /** Frames of the write-ahead log from which on a reader is waited for. */
   #waitFrames = framesMax;
 
@@ -100,7 +104,7 @@ export class Writer {
     const lookup = new ChunkLookup(database, () => state.damagedChunks++);
     const chunks = new ChunkStore(database, state, lookup);
     this.#rollups = new RollupBook(database, state);
-    this.#desk = new RollupDesk(database, state, this.#transaction, this.#rollups);
+    this.#desk = new RollupDesk(database, state, this.#freeing, this.#rollups);
     this.#classifier = new Classifier(state.series, lookup);
     this.#rows = new CommitRows(database);
     this.#devices = new DeviceRows(database);
@@ -177,16 +181,24 @@ export class Writer {
     this.#sealer.markOld(now - this.#options.sealAfterMs);
     this.#retirer.look();
     this.#compactor.look();
-    this.#desk.look();
-    this.#purger.look();
+    this.#lookAtKeeping();
+    this.#purger.retry();
     this.#budget.look();
   }
 
   /** From here on this is how long each series is kept. */
   retain(plan: RetentionPlan): void {
     this.state.retention = plan;
-    this.#desk.look();
-    this.#purger.look();
+    this.#lookAtKeeping();
+  }
+
+  /** Of very many series some, so that no commit waits for a look at all of them; the others with the next ticks. */
+  #lookAtKeeping(): void {
+    const { length } = this.state.series;
+    const begin = this.#lookedAt < length ? this.#lookedAt : 0;
+    this.#lookedAt = Math.min(begin + seriesPerLook, length);
+    this.#desk.look(begin, this.#lookedAt);
+    this.#purger.look(begin, this.#lookedAt);
   }
 
   /** Whether the store is as small as it shall be. */
@@ -220,7 +232,7 @@ export class Writer {
   acceptRollups(results: readonly RollupResult[]): void {
     this.#desk.accept(results);
     // What waited for them may go now.
-    this.#purger.look();
+    this.#purger.retry();
   }
 
   /** Seals what is worth a chunk of its own, so that the next start reads less. What is left stays in the log. */
