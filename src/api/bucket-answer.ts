@@ -1,6 +1,5 @@
 import { type Aggregate, aggregateName, defaultAggregates, type MetricKind } from '../domain/aggregate.ts';
 import type { AggregatedSeries, AggregatePage, AggregateQuery, DamagedStretch } from '../history/queries.ts';
-import type { BucketGrid } from '../domain/bucket-grid.ts';
 import { leastWidthMs } from './bucket-width.ts';
 import type { Downloads } from './downloads.ts';
 import type { ApiPorts } from './ports.ts';
@@ -13,6 +12,7 @@ import { columnsText, rowsText, type Table } from './reading-table.ts';
 import { manyTurns, type ShownSeries, shownAs, type TableTurn, writeTables } from './table-answer.ts';
 import type { WrittenAnswer } from './written-answer.ts';
 
+type BucketRules = Pick<AggregateQuery, 'grid' | 'fill' | 'limit' | 'holdsUntil'>;
 export type BucketShape = Extract<Question['shape'], { readonly kind: 'buckets' }>;
 
 /** Buckets that are asked for at once, over all series. */
@@ -64,7 +64,7 @@ export function answerBuckets(
     limit: number,
   ): Promise<readonly ShownBuckets[]> {
     const kinds = series.map((one) => kindOf(ports, one));
-    const rules = { grid, fill: shape.fill, limit };
+    const rules = { grid, fill: shape.fill, limit, holdsUntil: ask.now };
     const [parts, boundaries] = await Promise.all([
       aggregated(series, kinds, range, rules),
       boundaryTexts(
@@ -88,7 +88,7 @@ export function answerBuckets(
     series: readonly AskedSeries[],
     kinds: readonly MetricKind[],
     range: Range,
-    rules: Pick<AggregateQuery, 'grid' | 'fill' | 'limit'>,
+    rules: BucketRules,
   ): Promise<readonly Aggregated[]> {
     const parts: Aggregated[] = [];
     const sets = Map.groupBy(series.keys(), (index) => (shape.aggregates ? 'asked' : kinds[index]));
@@ -113,7 +113,7 @@ export function answerBuckets(
     series: readonly AskedSeries[],
     kinds: readonly MetricKind[],
     range: Range,
-    rules: { readonly grid: BucketGrid; readonly fill: BucketShape['fill']; readonly limit: number },
+    rules: BucketRules,
     parts: readonly Aggregated[],
   ): Promise<readonly string[]> {
     // A page of one series that is cut compares with as much of the earlier period.

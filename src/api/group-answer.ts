@@ -72,6 +72,7 @@ export function answerGroups(
         grid,
         aggregate,
         limit,
+        holdsUntil: ask.now,
       });
       for (const [index, group] of local.entries()) {
         sums[group].push(page.groups[index]);

@@ -64,6 +64,7 @@ export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, download
         series,
         single: null,
         at: isBegun ? at : null,
+        now,
         timeZone: question.timeZone,
         filters,
       });

@@ -21,6 +21,8 @@ export interface ReadingAsk {
   readonly single: AskedSeries | null;
   /** Where the first series goes on: a time of its own, or null for its begin. */
   readonly at: number | null;
+  /** When it was asked, epoch ms: readings hold until then, and nothing is known of what is to come. */
+  readonly now: number;
   /** The time zone of the answer. */
   readonly timeZone: string | null;
   /** What page tokens belong to. */

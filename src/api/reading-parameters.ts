@@ -106,7 +106,7 @@ const tz = z
 
 const fill = z.enum(bucketFills).optional().meta({
   description:
-    'What stands for buckets without readings: `none` leaves them out (default), `null` shows them empty, `previous` the value in force, `linear` a line between their neighbours',
+    'What stands for buckets without readings: `none` leaves them out (default), `null` shows them empty, `previous` the value in force, `linear` a line between their neighbours. Of what is yet to come nothing is known',
 });
 
 const points = z

@@ -16,6 +16,7 @@ export interface ClosedFold {
   readonly after: Sample | null;
   /** The value between numbers is known in `[knownFrom, knownTo)`, epoch ms; NaN when never. */
   readonly knownFrom: number;
+  /** Nothing is known from then on. */
   readonly knownTo: number;
   /** What is in force is known from then on. */
   readonly heldFrom: number;
@@ -101,9 +102,10 @@ function percentileOf({ needs, table }: ClosedFold, rank: number): (row: number)
   return (row) => percentiles[row];
 }
 
-function deltaColumn({ table, numberBefore }: ClosedFold): Answer[] {
+function deltaColumn({ table, numberBefore, knownTo }: ClosedFold): Answer[] {
   let inForce = numberOf(numberBefore);
   return column(table, (row) => {
+    if (isAhead(table, row, knownTo)) return null;
     if (table.numbers[row] === 0) return inForce === null ? null : 0;
     const start = inForce ?? table.firstNumbers[row];
     inForce = table.lastNumbers[row];
@@ -111,11 +113,11 @@ function deltaColumn({ table, numberBefore }: ClosedFold): Answer[] {
   });
 }
 
-function increaseColumn({ table, numberBefore }: ClosedFold): Answer[] {
+function increaseColumn({ table, numberBefore, knownTo }: ClosedFold): Answer[] {
   let isKnown = numberBefore !== null;
   return column(table, (row) => {
     isKnown ||= table.numbers[row] > 0;
-    return isKnown ? finite(table.increases[row]) : null;
+    return isKnown && !isAhead(table, row, knownTo) ? finite(table.increases[row]) : null;
   });
 }
 
@@ -167,13 +169,18 @@ function fillerOf(fold: ClosedFold): Filler {
   }
 }
 
-/** By row: the reading in force at its end. */
-function valuesInForce({ table, before }: ClosedFold): Answer[] {
+/** By row: the reading in force at its end; null where that is not known. */
+function valuesInForce({ table, before, knownTo }: ClosedFold): Answer[] {
   let value = before?.value ?? null;
   return column(table, (row) => {
     if (table.counts[row] > 0) value = table.lasts[row];
-    return value;
+    return isAhead(table, row, knownTo) ? null : value;
   });
+}
+
+/** Whether nothing is known of a bucket, for it is yet to come. */
+function isAhead({ counts, begins }: BucketTable, row: number, knownTo: number): boolean {
+  return counts[row] === 0 && begins[row] >= knownTo;
 }
 
 /** By row: where the straight line between the number before it and the one after it is in its middle. */

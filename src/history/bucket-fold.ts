@@ -28,7 +28,10 @@ export interface FoldQuestion {
   readonly limit: number;
   /** The reading in force at `from`: the last one before it. Null when there is none, or `boundariesNeeded` says no. */
   readonly before: Sample | null;
-  /** Up to when the last reading holds when none comes after it, epoch ms; `to` when left out. */
+  /**
+   * Up to when the last reading holds when none comes after it, epoch ms; `to` when left out. What is later is not known,
+   * unless readings say it.
+   */
   readonly holdsUntil?: number | undefined;
 }
 
@@ -46,6 +49,8 @@ export class BucketFold {
   readonly #samples: PercentileBuffer | null;
   /** The end of the bucket that is open. */
   #edge: number;
+  /** Of what was added: the time of the last reading, or before it where summaries do not say; -Infinity without one. */
+  #lastTime = Number.NEGATIVE_INFINITY;
   /** The first reading that is not in any bucket. */
   #beyond: Sample | null = null;
   #isFull = false;
@@ -57,14 +62,14 @@ export class BucketFold {
   #picked: PickedNumbers | null = null;
 
   constructor(question: FoldQuestion) {
-    const { aggregates, kind, fill, before, grid, from } = question;
+    const { aggregates, kind, fill, before, grid, from, to } = question;
     this.#question = question;
     this.needs = needsOf(aggregates, kind, fill);
     this.#table = new BucketTable(this.needs.ranks.length, this.needs.holds.length);
     this.#line = new NumberLine(this.#table, this.needs.area);
     this.#held = this.needs.holds.length > 0 ? new HeldTime(this.needs.holds, this.#table) : null;
     this.#samples = this.needs.ranks.length > 0 ? new PercentileBuffer() : null;
-    this.#edge = fill === 'none' ? Number.NEGATIVE_INFINITY : grid.begin(from);
+    this.#edge = fill === 'none' || from >= to ? Number.NEGATIVE_INFINITY : grid.begin(from);
     if (before) this.#keep(before);
   }
 
@@ -107,6 +112,7 @@ export class BucketFold {
     } else if (lastTime >= this.#edge) return false;
     const table = this.#table;
     const row = table.count - 1;
+    this.#lastTime = lastTime;
     this.#count(row, summary.count, summary.first, summary.last);
     if (summary.numbers === 0) return true;
     if (this.needs.numbers) {
@@ -160,12 +166,12 @@ export class BucketFold {
    * reading at or after `to`, null when there is none or `boundariesNeeded` says no. Nothing can be added any more.
    */
   close(after: Sample | null): { readonly buckets: BucketColumns; readonly next: number | null } {
-    const { to, fill, holdsUntil = to, aggregates } = this.#question;
+    const { from, to, fill, holdsUntil = to, aggregates } = this.#question;
     this.#isFull = true;
-    if (fill !== 'none') while (this.#edge < to && this.#next === null) this.#push(this.#edge);
+    if (fill !== 'none' && from < to) while (this.#edge < to && this.#next === null) this.#push(this.#edge);
     this.#rank();
     const beyond = this.#beyond ?? after;
-    const last = beyond === null ? holdsUntil : beyond.time;
+    const last = beyond === null ? Math.max(holdsUntil, this.#lastTime) : beyond.time;
     this.#held?.close(last);
     const follower = typeof beyond?.value === 'string' ? null : beyond && Number(beyond.value);
     this.#line.close(last, follower);
@@ -224,6 +230,8 @@ export class BucketFold {
     const { ends, extremes, sums, numbers } = this.needs;
     const first = ends ? columns.firstValue(begin) : 0;
     const last = ends ? columns.lastValue(end - 1) : 0;
+    this.#lastTime =
+      numbers && columns.numbers[end - 1] > 0 ? columns.lastNumberTimes[end - 1] : columns.begins[end - 1];
     this.#count(row, sumOf(columns.counts, begin, end), first, last);
     const numbersBefore = table.numbers[row];
     if (numbers) this.#addNeighbours(row, columns, begin, end);
@@ -290,6 +298,7 @@ export class BucketFold {
   #addRows(columns: SampleColumns, begin: number, end: number): void {
     const { times, values, kinds } = columns;
     const row = this.#table.count - 1;
+    this.#lastTime = times[end - 1];
     this.#count(row, end - begin, sampleValue(columns, begin), sampleValue(columns, end - 1));
     this.#held?.add(columns, begin, end);
     if (kinds === null || !hasText(kinds, begin, end)) {

@@ -122,6 +122,8 @@ export interface AggregateQuery {
   readonly fill: BucketFill;
   /** 1 … `bucketsMax`, for each series. */
   readonly limit: number;
+  /** Up to when the last reading of a series holds, epoch ms: now, where `to` is yet to come; `to` when left out. */
+  readonly holdsUntil?: number | undefined;
 }
 
 /** What the answer is made of: the readings themselves, or sums of them by the minute or hour. */
@@ -164,6 +166,8 @@ export interface AcrossQuery {
   /** One of each series and bucket; only numbers take part. */
   readonly aggregate: Aggregate;
   readonly limit: number;
+  /** As in `AggregateQuery`. */
+  readonly holdsUntil?: number | undefined;
 }
 
 /** Partial sums, which `history/across.ts` merges and turns into any reduction. */

@@ -327,6 +327,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
           .map((names) => names.map((kind) => ({ kind }))),
       ),
       fill: fc.constantFrom(...bucketFills),
+      holdsUntil: fc.option(fc.integer({ min: -10, max: 1_400 }), { nil: undefined }),
       points: fc.integer({ min: 2, max: 40 }),
       method: fc.constantFrom('minmax', 'lttb'),
     }),
@@ -426,6 +427,7 @@ interface BucketWish {
   readonly aggregates: readonly Aggregate[];
   readonly fill: BucketFill;
   readonly limit: number;
+  readonly holdsUntil?: number | undefined;
 }
 
 /** What a fold says that was given all readings at once: `history` has tests of its own for what that means. */
@@ -483,8 +485,9 @@ async function compareAcross(
   const groupOf = ranges.map(({ series: of }) => of % 2);
   const kinds = wish.kinds.slice(0, ranges.length);
   const [first] = wish.aggregates;
-  const { grid, limit } = wish;
-  const page = await engine.reader.across({ ranges, kinds, groupOf, groups: 2, grid, aggregate: first, limit });
+  const { grid, limit, holdsUntil } = wish;
+  const rest = { grid, aggregate: first, limit, holdsUntil };
+  const page = await engine.reader.across({ ranges, kinds, groupOf, groups: 2, ...rest });
   const parts = ranges.map((range, index) =>
     folded(model, range, kinds[index], { ...wish, aggregates: [first], fill: 'none', limit: Number.MAX_SAFE_INTEGER }),
   );

@@ -140,6 +140,23 @@ describe('one series', () => {
     ]);
   });
 
+  test('holds its last value until now, and not on into a range that is yet to come', async () => {
+    await rig.post(sent('oven-1', 'heat', [[-90 * minuteMs, true]]));
+    const hours = '&from=-2h&to=%2B2h&bucket=1h&tz=UTC&fill=previous&agg=last,duration(on)';
+    const { buckets } = await http.get(Buckets, path + hours);
+    expect(buckets.map(({ last, 'duration(on)': held }) => [last, held])).toEqual([
+      [true, 30 * minuteMs],
+      [true, 60 * minuteMs],
+      [null, null],
+      [null, null],
+    ]);
+    const groups = await http.get(
+      GroupedBuckets,
+      '/api/v1/readings?device=*&metric=heat&groupBy=device&from=-2h&to=%2B2h&bucket=4h&agg=duration(on)&reduce=sum',
+    );
+    expect(groups.series[0]?.buckets.map(({ sum }) => sum)).toEqual([90 * minuteMs]);
+  });
+
   test('says by its kind what a bucket says when nobody asks for more', async () => {
     const metrics = { heat: {}, steps: { kind: 'counter' }, mode: { kind: 'state' } };
     await http.post(anything, '/api/v1/profiles', { id: 'oven', metrics }, 201);

@@ -11,6 +11,7 @@ export interface OracleQuestion {
   readonly to: number;
   readonly kind: MetricKind;
   readonly fill: BucketFill;
+  readonly holdsUntil?: number | undefined;
 }
 
 export interface OracleBucket {
@@ -48,6 +49,7 @@ function answerOf(
   const numbers = numbersOf(inside).map(({ number }) => number);
   const earlier = all.filter(({ time }) => time < begin);
   const known = [...earlier.slice(-1), ...numbersOf(inside)];
+  const isUnknown = known.length === 0 || (numbers.length === 0 && begin >= knownTo(question));
   const empty = (): Value | null =>
     filled(question, begin, end, aggregate.kind === 'first' || aggregate.kind === 'last');
   const of = (fold: (some: readonly number[]) => number): Value | null => {
@@ -76,11 +78,9 @@ function answerOf(
     case 'last':
       return inside.length === 0 ? empty() : inside[inside.length - 1].value;
     case 'delta':
-      return known.length === 0 ? null : known[known.length - 1].number - known[0].number;
+      return isUnknown ? null : known[known.length - 1].number - known[0].number;
     case 'increase':
-      return known.length === 0
-        ? null
-        : total(known.slice(1).map(({ number }, at) => counted(known[at].number, number)));
+      return isUnknown ? null : total(known.slice(1).map(({ number }, at) => counted(known[at].number, number)));
     case 'rate': {
       const span = known.length === 0 ? 0 : (known[known.length - 1].time - known[0].time) / 1_000;
       if (numbers.length === 0 || span === 0) return null;
@@ -108,6 +108,11 @@ function answerOf(
         return value === aggregate.state;
       });
   }
+}
+
+/** Nothing is known from then on. */
+function knownTo({ samples, to, holdsUntil = to }: OracleQuestion): number {
+  return samples.find(({ time }) => time >= to)?.time ?? Math.max(holdsUntil, samples.at(-1)?.time ?? holdsUntil);
 }
 
 function numbersOf(samples: readonly Sample[]): Numbered[] {
@@ -142,9 +147,9 @@ interface Piece {
 }
 
 /** The value between numbers, as straight pieces of it in `[begin, end)`. */
-function pieces({ kind, samples, to }: OracleQuestion, all: readonly Numbered[], begin: number, end: number): Piece[] {
-  const ends = samples.filter(({ time }) => time >= to);
-  const last = ends.length > 0 ? ends[0].time : to;
+function pieces(question: OracleQuestion, all: readonly Numbered[], begin: number, end: number): Piece[] {
+  const { kind } = question;
+  const last = knownTo(question);
   return all.flatMap(({ time, number }, index) => {
     const next = all[index + 1];
     const isLine = kind === 'gauge' && next !== undefined;
@@ -158,16 +163,12 @@ function pieces({ kind, samples, to }: OracleQuestion, all: readonly Numbered[],
   });
 }
 
-function heldMs(
-  { samples, to }: OracleQuestion,
-  begin: number,
-  end: number,
-  fits: (value: Value) => boolean,
-): number | null {
+function heldMs(question: OracleQuestion, begin: number, end: number, fits: (value: Value) => boolean): number | null {
   let held = 0;
   let known = 0;
+  const { samples } = question;
   for (const [index, { time, value }] of samples.entries()) {
-    const span = Math.min(end, samples[index + 1]?.time ?? to) - Math.max(begin, time);
+    const span = Math.min(end, samples[index + 1]?.time ?? knownTo(question)) - Math.max(begin, time);
     if (span <= 0) continue;
     known += span;
     if (fits(value)) held += span;
@@ -175,8 +176,10 @@ function heldMs(
   return known === 0 ? null : held;
 }
 
-function filled({ fill, samples }: OracleQuestion, begin: number, end: number, isReading: boolean): Value | null {
+function filled(question: OracleQuestion, begin: number, end: number, isReading: boolean): Value | null {
+  const { fill, samples } = question;
   if (fill === 'previous') {
+    if (begin >= knownTo(question)) return null;
     const value = samples.findLast(({ time }) => time < begin)?.value ?? null;
     if (isReading || value === null) return value;
     return typeof value === 'string' ? null : Number(value);

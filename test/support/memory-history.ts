@@ -115,11 +115,11 @@ function boundariesOf(samplesOf: SamplesOf, { series, from, to }: SeriesRange): 
 }
 
 function aggregated(samplesOf: SamplesOf, query: AggregateQuery): AggregatePage {
-  const { ranges, kinds, aggregates, fill, limit } = query;
+  const { ranges, kinds, aggregates, fill, limit, holdsUntil } = query;
   const parts = ranges.map((range, index) => {
     const grid = gridOf(query.grid);
     const { before, after } = boundariesOf(samplesOf, range);
-    const fold = new BucketFold({ grid, ...range, aggregates, kind: kinds[index], fill, limit, before });
+    const fold = new BucketFold({ grid, ...range, aggregates, kind: kinds[index], fill, limit, holdsUntil, before });
     const columns = columnsOf(within(samplesOf, range));
     fold.addReadings(columns, 0, columns.count);
     return { ...fold.close(after), resolution: 'raw' as const };

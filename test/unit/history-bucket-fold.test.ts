@@ -80,6 +80,10 @@ const asked: fc.Arbitrary<Asked> = fc
       samples: fc.constant(samples),
       from: position.map((ms) => start + ms),
       to: position.map((ms) => start + ms + 1),
+      holdsUntil: fc.option(
+        position.map((ms) => start + ms),
+        { nil: undefined },
+      ),
       width: fc.constantFrom(1, 250, 1_000, 3_600, 60_000),
       kind: fc.constantFrom<MetricKind>('gauge', 'counter', 'state'),
       fill: fc.constantFrom<BucketFill>(...bucketFills),
@@ -122,7 +126,7 @@ function fill(fold: BucketFold, inside: readonly Sample[], parts: readonly Part[
 }
 
 function foldOf(question: Asked, limit = 10_000): BucketFold {
-  const { from, to, kind, fill, aggregates, width, samples } = question;
+  const { from, to, kind, fill, aggregates, width, samples, holdsUntil } = question;
   const before = samples.findLast(({ time }) => time < from) ?? null;
   return new BucketFold({
     grid: gridOf({ kind: 'fixed', width: width, origin: 0 }),
@@ -133,6 +137,7 @@ function foldOf(question: Asked, limit = 10_000): BucketFold {
     aggregates,
     limit,
     before,
+    holdsUntil,
   });
 }
 
@@ -199,7 +204,9 @@ describe('whatever readings come as', () => {
         // Summaries stand for whole stretches of time, so the range begins and ends with one.
         const from = Math.floor(question.from / width) * width;
         const to = Math.ceil(question.to / width) * width;
-        const within = { ...question, from, to, aggregates };
+        // A stretch of texts does not say when the last of them came: readings ahead of now are told by themselves.
+        const holdsUntil = question.holdsUntil && Math.max(question.holdsUntil, question.samples.at(-1)?.time ?? from);
+        const within = { ...question, from, to, aggregates, holdsUntil };
         const fold = foldOf(within);
         const stretches = Map.groupBy(insideOf(within), ({ time }) => Math.floor(time / width) * width);
         const columns = summaryColumns(stretches);
@@ -338,10 +345,11 @@ describe('what adds up', () => {
         const small = foldOf(question);
         fillAll(small, question.samples);
         const parts = small.close(null).buckets;
-        const { from, to, kind } = question;
+        const { from, to, kind, holdsUntil } = question;
         const grid = gridOf({ kind: 'fixed', width: to - from, origin: from });
         const before = question.samples.findLast(({ time }) => time < from) ?? null;
-        const big = new BucketFold({ grid, from, to, kind, fill: 'null', aggregates: additive, limit: 1, before });
+        const rest = { kind, fill: 'null', aggregates: additive, limit: 1, before, holdsUntil } as const;
+        const big = new BucketFold({ grid, from, to, ...rest });
         fillAll(big, question.samples);
         const whole = big.close(null).buckets;
         for (const [index, aggregate] of additive.entries()) {
@@ -432,6 +440,49 @@ describe('by example', () => {
       [1_000, 200, null],
       [1, 0.2, null],
     ]);
+  });
+
+  test('what is to come is not foretold by the value in force', () => {
+    const fold = new BucketFold({
+      grid: second,
+      from: start,
+      to: start + 3_000,
+      aggregates: [{ kind: 'last' }, { kind: 'avg' }, { kind: 'delta' }, { kind: 'increase' }, { kind: 'count' }],
+      kind: 'counter',
+      fill: 'previous',
+      limit: 10,
+      before: { time: start - 5, value: 7 },
+      holdsUntil: start + 1_200,
+    });
+    expect(fold.close(null).buckets.columns).toEqual([
+      [7, 7, null],
+      [7, 7, null],
+      [0, 0, null],
+      [0, 0, null],
+      [0, 0, 0],
+    ]);
+  });
+
+  test('a reading ahead of now is known, and what lies before it', () => {
+    const fold = new BucketFold({
+      grid: second,
+      from: start,
+      to: start + 3_000,
+      aggregates: [{ kind: 'timeWeightedAvg' }],
+      kind: 'gauge',
+      fill: 'null',
+      limit: 10,
+      before: { time: start - 500, value: -5 },
+      holdsUntil: start + 200,
+    });
+    fillAll(fold, [{ time: start + 1_500, value: 15 }]);
+    expect(fold.close(null).buckets.columns).toEqual([[5, 12.5, null]]);
+  });
+
+  test.each(bucketFills)('an empty range has no buckets, filled with %s or not', (fill) => {
+    const rest = { aggregates: everything, kind: 'gauge', fill, limit: 10, before: null } as const;
+    const fold = new BucketFold({ grid: second, from: start + 500, to: start + 500, ...rest });
+    expect(fold.close(null)).toMatchObject({ buckets: { count: 0 }, next: null });
   });
 
   test('the spread of large values that differ little is exact', () => {

@@ -57,7 +57,7 @@ export function headsOfAcross(query: AcrossQuery): HeadsQuery {
   return new FoldsTask(foldsOfAcross(query), () => undefined).left();
 }
 
-function foldsOfAcross({ ranges, kinds, grid, aggregate, limit }: AcrossQuery): FoldOfSeries[] {
+function foldsOfAcross({ ranges, kinds, grid, aggregate, limit, holdsUntil }: AcrossQuery): FoldOfSeries[] {
   return ranges.map((range, index) => ({
     range,
     kind: kinds[index],
@@ -65,6 +65,7 @@ function foldsOfAcross({ ranges, kinds, grid, aggregate, limit }: AcrossQuery): 
     aggregates: [aggregate],
     fill: 'none',
     limit,
+    holdsUntil,
   }));
 }
 

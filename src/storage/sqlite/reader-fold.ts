@@ -33,6 +33,7 @@ export interface FoldOfSeries {
   readonly aggregates: readonly Aggregate[];
   readonly fill: BucketFill;
   readonly limit: number;
+  readonly holdsUntil?: number | undefined;
 }
 
 /** How many entries of the heads one series takes: before the range, in it, after it. */
@@ -118,10 +119,10 @@ export class SeriesFold {
   }
 
   #begin(sources: Sources, headsAt: number, segments: readonly Segment[], rawFrom: number): BucketFold {
-    const { range, kind, fill, limit, aggregates } = this.#question;
+    const { range, kind, fill, limit, holdsUntil, aggregates } = this.#question;
     const purged = segments.filter(({ isPurged }) => isPurged);
     for (const { tier } of purged) if (tier) this.#widen(rollupTiers[tier].bucketMs);
-    const common = { grid: this.#grid, to: range.to, kind, fill, limit };
+    const common = { grid: this.#grid, to: range.to, kind, fill, limit, holdsUntil };
     const before = this.#before(sources, headsAt, rawFrom);
     if (purged.length > 0 && this.#source === 'readings') {
       const isTellable = (aggregate: Aggregate): boolean => sourceNeeded([aggregate], kind, fill) !== 'readings';
