@@ -85,25 +85,23 @@ export class Budget {
   /** Orders for the oldest readings of all that are ready to go, perhaps none yet; null when no reading is to go. */
   #oldest(): PurgeOrder[] | null {
     const { rollups, series: all, lastCommitAt } = this.#state;
-    const age = (series: number): number => {
-      const oldest = rollups.oldest[series];
-      return rollups.rawFrom[series] > oldest ? rollups.rawFrom[series] : oldest;
-    };
+    const { oldest, firstEnd, rawFrom } = rollups;
+    // What reaches across the time that is purged is as old as that; what lies before it was not reached by the last step.
+    const age = (id: number): number =>
+      rawFrom[id] > oldest[id] && firstEnd[id] >= rawFrom[id] ? rawFrom[id] : oldest[id];
     let least = Number.POSITIVE_INFINITY;
-    for (const series of all) if (series && age(series.id) < least) least = age(series.id);
+    for (let id = 1; id < all.length; id++) if (age(id) < least) least = age(id);
     const spared = lastCommitAt - sparedMs;
     if (least >= spared) return null;
     const windowEnd = windowBegin('minute', least) + rollupTiers.minute.windowMs;
     const isWindowOver = windowEnd <= windowBegin('minute', lastCommitAt);
     const before = isWindowOver ? windowEnd : Math.min(least + togetherMs, spared);
     const orders: PurgeOrder[] = [];
-    for (const series of all) {
-      if (orders.length === seriesPerStep) break;
-      if (!series || !(age(series.id) < before)) continue;
-      const order = {
-        series,
-        cutoff: isWindowOver ? windowEnd : Math.min(this.#endOfOldest(series.id, age(series.id)), spared),
-      };
+    for (let id = 1; id < all.length && orders.length < seriesPerStep; id++) {
+      const series = age(id) < before ? all[id] : undefined;
+      if (!series) continue;
+      const end = isWindowOver ? windowEnd : Math.min(this.#endOfOldest(series.id, age(series.id)), spared);
+      const order = { series, cutoff: Math.max(end, rawFrom[id] || end) };
       // Minutes of a slow series take more room than its readings: only hours are made of them.
       const wanted = rollups.minute.isEmpty(series.id) ? hoursOnly : undefined;
       if (!isWindowOver || this.#purger.isReady(order, wanted)) orders.push(order);
