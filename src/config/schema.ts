@@ -4,6 +4,7 @@ import { parseDuration } from '../base/duration.ts';
 import { RejectedError } from '../base/errors.ts';
 import { MappingSpec } from '../contract/mapping.ts';
 import { mappingFaults } from '../domain/mapping-faults.ts';
+import { parseKeep } from '../domain/keep.ts';
 import { rollupTiers } from '../domain/retention.ts';
 import { isTopicFilter } from '../domain/topic-filter.ts';
 
@@ -21,8 +22,13 @@ const duration = z.union([z.string(), z.number()]).transform((text, context) => 
 const span = duration.pipe(z.number().min(1, { error: 'must be 1ms or longer' }));
 
 /** Milliseconds for which something is kept; null for ever. 0 is a way to say "not at all", where the option says so. */
-const keep = z.union([z.literal('forever').transform(() => null), duration], {
-  error: 'must be a duration, for example 90d, or forever',
+const keep = z.union([z.string(), z.number()]).transform((text, context) => {
+  try {
+    return parseKeep(String(text));
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: error instanceof RejectedError ? error.message : 'not a duration' });
+    return z.NEVER;
+  }
 });
 
 const sizes: Readonly<Record<string, number>> = { '': 1, b: 1, kb: 1_024, mb: 1_048_576, gb: 1_073_741_824 };

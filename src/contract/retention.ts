@@ -1,22 +1,17 @@
 import { z } from 'zod';
-import { formatDuration, parseDuration } from '../base/duration.ts';
 import { RejectedError } from '../base/errors.ts';
+import { formatKeep, parseKeep } from '../domain/keep.ts';
 import type { RetentionPolicy, RetentionRule as KeptRule } from '../domain/retention.ts';
 
-const yearMs = 365 * 86_400_000;
-
-/** How long something is kept, written `90d`, `2y` (of 365 days) or `forever`; milliseconds or null once it was read. */
+/** How long something is kept, as people write it; milliseconds or null once it was read. */
 const Keep = z
   .string()
   .transform((text, context) => {
-    if (text === 'forever') return null;
-    const years = /^(\d+)y$/.exec(text);
-    if (years) return Number(years[1]) * yearMs;
     try {
-      return parseDuration(text);
+      return parseKeep(text);
     } catch (error) {
       if (!(error instanceof RejectedError)) throw error;
-      context.addIssue({ code: 'custom', message: `"${text}" must be a duration, for example 30d or 1y, or forever` });
+      context.addIssue({ code: 'custom', message: error.message });
       return z.NEVER;
     }
   })
@@ -94,16 +89,11 @@ export const EffectiveRetention = z
 export type EffectiveRetention = z.infer<typeof EffectiveRetention>;
 
 export function showPolicy({ raw, minute, hour }: RetentionPolicy): Policy {
-  return { raw: keepText(raw), minute: keepText(minute), hour: keepText(hour) };
+  return { raw: formatKeep(raw), minute: formatKeep(minute), hour: formatKeep(hour) };
 }
 
 /** As people read and write it: in answers and in `catalog.json`. */
 export function showRetentionRule(rule: KeptRule): RetentionRule {
   const { name, device, metric, tag } = rule;
   return { name, device, metric, tag, ...showPolicy(rule) };
-}
-
-function keepText(keep: number | null): string {
-  if (keep === null) return 'forever';
-  return keep === 0 ? '0s' : formatDuration(keep);
 }

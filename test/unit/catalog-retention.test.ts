@@ -105,6 +105,23 @@ describe('retention rules', () => {
     expect(catalog?.snapshot().retention).toEqual([]);
   });
 
+  test.each(['1y', '1000y', '0s', '1.5h', '90061001ms', 'forever'])(
+    'kept for %s are read back as they were written',
+    (hour) => {
+      const [rule] = RetentionBody.parse({ rules: [{ name: 'r', raw: '30d', hour }] }).rules;
+      expect(RetentionBody.parse({ rules: [showRetentionRule(rule)] }).rules).toEqual([rule]);
+    },
+  );
+
+  // Numbers so small or so large would be written with an exponent, which nobody reads, and no date says when they are over.
+  test.each(['0.0000001ms', '0.5ms', '1001y', '99999999999999999999d', '9'.repeat(400) + 'y', '1 d', '-1d', ''])(
+    'kept for %s are refused',
+    (raw) => {
+      const parsed = RetentionBody.safeParse({ rules: [{ name: 'r', raw }] });
+      expect(parsed.error?.issues.map(({ path }) => path.join('/'))).toEqual(['rules/0/raw']);
+    },
+  );
+
   test('may keep rollups shorter than the readings, or none at all', async () => {
     expect(await faultsOf([{ ...vibration, minute: 0, hour: 3_600_000 }])).toEqual([]);
   });

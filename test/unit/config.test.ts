@@ -227,6 +227,10 @@ describe('faults', () => {
     expect(faults({ flags: { 'storage.keepRaw': '5h' } })).toEqual([expect.stringMatching(/^storage\.keepRaw.*6h/)]);
     const { storage } = loadConfig({ flags: { 'storage.keepRaw': '6h', 'storage.keepMinutes': '0s' } });
     expect([storage.keepRaw, storage.keepMinutes, storage.keepHours]).toEqual([21_600_000, 0, null]);
+    expect(loadConfig({ flags: { 'storage.keepHours': '2y' } }).storage.keepHours).toBe(2 * 365 * 86_400_000);
+    expect(faults({ flags: { 'storage.keepHours': '1001y' } })).toEqual([
+      expect.stringMatching(/^storage\.keepHours.*forever/),
+    ]);
   });
 
   it('of names suggest the nearest that there is', () => {
