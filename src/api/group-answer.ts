@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Aggregate, aggregateName, defaultAggregates } from '../domain/aggregate.ts';
 import type { AcrossColumns, DamagedStretch, Resolution } from '../history/queries.ts';
 import { leastWidthMs } from './bucket-width.ts';
@@ -116,7 +115,8 @@ export function answerGroups(
       known.of++;
       if (known.metric !== one.metric) known.metric = null;
       if (known.unit !== one.unit) known.unit = null;
-      if (series.push({ series: one, group }) % groupedAtOnce === 0) await nextTurn();
+      if (series.push({ series: one, group }) % groupedAtOnce === 0)
+        await new Promise((resolve) => setImmediate(resolve));
     }
     return { groups, series };
   }
