@@ -75,6 +75,7 @@ function roomFact({ forecast, disk }: StorageState, now: number): StorageFact {
     const left = Date.parse(fullAt) - now;
     const soon = left < soonMs;
     if (limit === 'budget') {
+      if (left <= 0) return { name: 'Budget', text: 'reached', detail: 'the oldest readings go first', tone: 'calm' };
       const detail = 'then the oldest readings go first';
       return { name: 'Budget lasts', text: spanText(left), detail, tone: 'calm' };
     }

@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { StorageState } from '../contract/storage.ts';
+import { rollupTiers } from '../domain/retention.ts';
 import type { EngineStats } from '../history/reader.ts';
 
 /** How often the size is noted, ms. */
@@ -14,6 +15,14 @@ const spanMinMs = 600_000;
 const dayMs = 86_400_000;
 /** Further ahead nothing is foretold. */
 const forecastMaxMs = 3_650 * dayMs;
+/**
+ * Readings go by whole windows, so that a store in balance grows for hours before it shrinks again: only a day, which
+ * holds as many windows whenever it begins, shows whether it grows all the same.
+ */
+const windowMs = rollupTiers.minute.windowMs;
+const wholeDayMs = spanMaxMs - sampleEveryMs;
+/** A budget of which this share is in use is reached: what goes first makes more room than the next readings take. */
+const reachedShare = 0.97;
 
 export interface StorageWatchParts {
   readonly clock: Clock;
@@ -31,6 +40,8 @@ interface Sample {
   /** Monotonic ms. */
   readonly at: number;
   readonly bytes: number;
+  /** As much was deleted as came. */
+  readonly isBalanced: boolean;
 }
 
 /** Notes how large the store is, now and then, and tells what becomes of it as things go. */
@@ -69,9 +80,11 @@ export class StorageWatch {
     return { ...describe(stats), maxBytes, disk, growth, forecast: this.#forecast(stats, disk, growth) };
   }
 
-  #note({ usedBytes }: EngineStats): void {
+  #note({ usedBytes, oldestTime }: EngineStats): void {
     const at = this.#parts.clock.monotonic();
-    this.#samples.push({ at, bytes: usedBytes });
+    const balanced = this.#balancedAt(oldestTime);
+    const isBalanced = balanced !== null && balanced - windowMs <= this.#parts.clock.now();
+    this.#samples.push({ at, bytes: usedBytes, isBalanced });
     this.#samples = this.#samples.filter((sample) => sample.at >= at - spanMaxMs);
   }
 
@@ -97,12 +110,25 @@ export class StorageWatch {
     const room = Math.min(...rooms);
     const limit = room === budgetRoom ? 'budget' : 'disk';
     const now = this.#parts.clock.now();
-    const longest = this.#parts.longestRaw();
-    const balanced = longest === null ? null : Math.max(now, (oldestTime ?? now) + longest);
-    const full = growth.bytesPerDay > 0 ? now + (room / growth.bytesPerDay) * dayMs : Number.POSITIVE_INFINITY;
-    const isBalancedBefore = balanced !== null && balanced <= full;
+    const balanced = this.#balancedAt(oldestTime);
+    const isReached = limit === 'budget' && room <= (this.#parts.maxBytes ?? 0) * (1 - reachedShare);
+    const left = growth.bytesPerDay > 0 ? (room / growth.bytesPerDay) * dayMs : Number.POSITIVE_INFINITY;
+    const full = isReached ? now : now + left;
+    const isBalancedBefore = balanced !== null && balanced <= full && !isReached && !this.#growsInBalance(growth);
     const fullAt = full - now > forecastMaxMs || isBalancedBefore ? null : rfc3339(full);
     return { limit, fullAt, balancedAt: balanced === null ? null : rfc3339(balanced) };
+  }
+
+  /** From when on as much is deleted as comes, epoch ms; null where readings of a series are kept for ever. */
+  #balancedAt(oldestTime: number | null): number | null {
+    const now = this.#parts.clock.now();
+    const longest = this.#parts.longestRaw();
+    return longest === null ? null : Math.max(now, (oldestTime ?? now) + longest);
+  }
+
+  /** Whether the growth is what comes beyond what is deleted: more and more devices, or rollups. */
+  #growsInBalance({ overMs }: { readonly overMs: number }): boolean {
+    return overMs >= wholeDayMs && this.#samples.every(({ isBalanced }) => isBalanced);
   }
 }
 

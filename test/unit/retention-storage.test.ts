@@ -118,6 +118,26 @@ describe('the state of the store', () => {
     expect(state.forecast?.balancedAt).not.toBeNull();
   });
 
+  it('foretells the end of the room of a store that grows although it is in balance, once a day has shown it', async () => {
+    const balance = { free: 4_000 * mb, longestRaw: 30 * day, oldestAgo: 30 * day };
+    // Within a day it may be but what the next window of readings takes with it.
+    expect((await watched(23 * 60, mb, balance)).state.forecast?.fullAt).toBeNull();
+    const { state, now } = await watched(24 * 60, mb, balance);
+    expect(state.forecast?.balancedAt).toBe(new Date(now).toISOString());
+    expect(Date.parse(state.forecast?.fullAt ?? '')).toBeGreaterThan(now + day);
+    expect((await watched(24 * 60, 0, balance)).state.forecast?.fullAt).toBeNull();
+    // On the day on which the balance comes about, growth is still from before.
+    const arriving = { ...balance, oldestAgo: 29.5 * day };
+    expect((await watched(24 * 60, mb, arriving)).state.forecast?.fullAt).toBeNull();
+  });
+
+  it('says that the budget is reached while the oldest readings go for it, however little it grows', async () => {
+    const { state, now } = await watched(10, 0, { maxBytes: 101 * mb });
+    expect(state.forecast).toMatchObject({ limit: 'budget', fullAt: new Date(now).toISOString() });
+    expect(storageFacts(state, now).at(-1)).toMatchObject({ name: 'Budget', text: 'reached' });
+    expect((await watched(10, 0, { maxBytes: 110 * mb })).state.forecast?.fullAt).toBeNull();
+  });
+
   it('foretells nothing of a store that shrinks, nor where nobody says how large the disk is', async () => {
     expect((await watched(10, -mb)).state.forecast).toMatchObject({ fullAt: null });
     expect((await watched(10, mb, { free: null })).state.forecast).toBeNull();
