@@ -30,29 +30,31 @@ export function followRetention(
   const unsubscribe = catalog.subscribe((snapshot, previous, change) => {
     const rulesChanged = snapshot.retention !== previous.retention;
     if (rulesChanged) retention.setRules(snapshot.retention);
-    if (rulesChanged || retention.registrationsChanged(change.registrations)) tell();
+    if (rulesChanged || retention.registrationsChanged(change.registrations)) void tell();
   });
-  stream.onReopened(() => engine.retain(retention.plan()));
+  stream.onReopened(tell);
   stops.push('retention', () => {
     stopped = true;
     unsubscribe();
     timer?.cancel();
   });
-  tell();
+  void tell();
   lookLater();
 
-  function tell(): void {
+  async function tell(): Promise<void> {
     told = true;
-    engine.retain(retention.plan()).catch((error: unknown) => {
+    try {
+      await engine.retain(retention.plan());
+    } catch (error) {
       if (stopped) return;
       told = false;
       log.warn({ error: messageOf(error) }, 'the storage engine was not told how long series are kept; it will be');
-    });
+    }
   }
 
   function lookLater(): void {
     timer = clock.after(newSeriesMs, () => {
-      if (!told || retention.hasNewSeries) tell();
+      if (!told || retention.hasNewSeries) void tell();
       lookLater();
     });
   }

@@ -137,6 +137,15 @@ describe('the engine', () => {
     expect(plans.at(-1)).toEqual([day]);
   });
 
+  it('is told again within a minute when it did not take it just after it was opened anew', async () => {
+    failure = new Error('not open yet');
+    await reopened?.();
+    await settle(2);
+    failure = null;
+    clock.advance(60_000);
+    expect(plans).toEqual([[null], [null]]);
+  });
+
   it('is told nothing after the end', async () => {
     await stops.unwind(1_000);
     registry.assign('a', 'y');
