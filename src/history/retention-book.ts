@@ -13,7 +13,11 @@ import { compileTagGlob, type TagGlob } from '../domain/tag-glob.ts';
 export interface RetentionBookParts {
   /** Of series that no rule matches. */
   readonly defaults: RetentionPolicy;
-  readonly series: SeriesDirectory & { readonly size: number; ofDevice(device: string): readonly Series[] };
+  readonly series: SeriesDirectory & {
+    readonly size: number;
+    find(device: string, metric: string): number | undefined;
+    ofDevice(device: string): readonly Series[];
+  };
   /** Of the device's registration; undefined without one. */
   tagsOf(device: string): Readonly<Record<string, string>> | undefined;
 }
@@ -148,6 +152,9 @@ export class RetentionBook {
 
   /** Why a reading of this time is not taken at `now`, for people; null when it is. */
   expired(device: string, metric: string, time: number, now: number): string | null {
+    // Whoever brings old readings asks for each of them: as a rule of series that are resolved already.
+    const known = this.#parts.series.find(device, metric) ?? Number.POSITIVE_INFINITY;
+    if (known <= this.#resolved && time >= rawCutoff(this.#policies[this.#ofSeries[known]], now)) return null;
     const { policy, rule } = this.policyOf(device, metric);
     if (policy.raw === null || time >= rawCutoff(policy, now)) return null;
     const by = rule ? `by the rule "${rule.name}"` : 'by default (storage.keepRaw)';

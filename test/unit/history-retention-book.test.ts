@@ -119,6 +119,25 @@ describe('RetentionBook', () => {
     expect(book.longestRaw).toBe(30 * day);
   });
 
+  it('refuses the same of a series whether it is in a plan yet or not', () => {
+    const world = bookOf({ raw: 30 * day, minute: null, hour: null });
+    const { book, series, tags } = world;
+    for (const device of ['a', 'b', 'c']) series.assign(device, 'x');
+    tags.set('b', { room: 'lab' });
+    book.setRules([rule('lab', { tag: 'room:lab', raw: day }), rule('kept', { device: 'c', raw: null })]);
+    const refused = (): readonly boolean[] =>
+      ['a', 'b', 'c', 'd'].flatMap((device) =>
+        [2, 40].map((days) => book.expired(device, 'x', noon - days * day, noon) !== null),
+      );
+    const expected = [false, true, true, true, false, false, false, true];
+    expect(refused()).toEqual(expected);
+    book.plan();
+    expect(refused()).toEqual(expected);
+    tags.delete('b');
+    book.registrationsChanged(['b']);
+    expect(refused()).toEqual(expected.with(2, false));
+  });
+
   it('never lets a reading pass that its own policy would refuse, at any time in any order', () => {
     const keep = fc.option(fc.integer({ min: day / 4, max: 400 * day }), { nil: null });
     fc.assert(

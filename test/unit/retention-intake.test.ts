@@ -19,7 +19,12 @@ afterEach(() => {
 function keeping(defaults: RetentionPolicy = month, options: RigOptions = {}): { now: number; cutoff: number } {
   const book = new RetentionBook({
     defaults,
-    series: { size: 0, series: (id) => rig.registry.series(id), ofDevice: (device) => rig.registry.ofDevice(device) },
+    series: {
+      size: 0,
+      series: (id) => rig.registry.series(id),
+      find: (device, metric) => rig.registry.find(device, metric),
+      ofDevice: (device) => rig.registry.ofDevice(device),
+    },
     tagsOf: () => undefined,
   });
   book.setRules([vibration]);
