@@ -66,12 +66,18 @@ export class RollupBook {
     return policies[ofSeries[series] ?? Number.NaN] ?? keptForever;
   }
 
-  /** Readings from `timeMin` to `timeMax` (both included) have been written or deleted. */
+  /** Readings from `timeMin` to `timeMax` (both included) have been written. */
   touch(series: number, timeMin: number, timeMax: number): void {
     const { rollups } = this.#state;
     rollups.reach(series);
     if (timeMin < rollups.oldest[series]) rollups.oldest[series] = timeMin;
     if (timeMin < rollups.firstEnd[series]) rollups.firstEnd[series] = timeMin;
+    this.#change(series, timeMin, timeMax);
+  }
+
+  /** What is summed up of this time, where its readings are kept, no longer holds. */
+  #change(series: number, timeMin: number, timeMax: number): void {
+    const { rollups } = this.#state;
     this.#outdate(series, timeMin, timeMax);
     for (const tier of tiers) {
       const told = rollups.tier(tier);
@@ -113,7 +119,8 @@ export class RollupBook {
   erase({ id: series }: { readonly id: number }, from: number, to: number): void {
     const { rollups } = this.#state;
     rollups.reach(series);
-    this.touch(series, from, to - 1);
+    // A range without ends says nothing of where readings are.
+    this.#change(series, from, to - 1);
     const purgedTo = Math.min(to, rollups.rawFrom[series] || Number.NEGATIVE_INFINITY);
     for (const tier of tiers) {
       const told = rollups.tier(tier);
