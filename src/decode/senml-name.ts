@@ -10,7 +10,6 @@ export interface SenmlName {
 
 // RFC 9039: `urn:dev:` type `:` identifier, then components and whatever a device adds after a separator.
 const deviceUrn = /^urn:dev:[a-z0-9]+:[A-Za-z0-9.-]+/i;
-const separators = /^[/:_.-]+|[/:]+$/g;
 
 /**
  * Takes the resolved name of a record (base name and name, RFC 8428 section 4.5.1) apart. When the topic names the
@@ -21,11 +20,11 @@ const separators = /^[/:_.-]+|[/:]+$/g;
 export function splitSenmlName(name: string, topicDevice: string | null): SenmlName {
   const urn = deviceUrn.exec(name)?.[0];
   if (urn !== undefined) return { device: topicDevice ?? urn, metric: metricOf(name.slice(urn.length)) };
-  if (topicDevice !== null) return { device: topicDevice, metric: metricOf(withoutDevice(name, topicDevice)) };
+  if (topicDevice !== null) return { device: topicDevice, metric: behindDevice(name, topicDevice) };
   if (isIPv6(name)) return { device: name, metric: '' };
   const slash = name.lastIndexOf('/');
   const split = slash === -1 ? name.lastIndexOf(':') : slash;
-  if (split === -1) return { device: null, metric: metricOf(name) };
+  if (split === -1) return { device: null, metric: dotted(name) };
   return { device: name.slice(0, split).replaceAll('/', '-'), metric: metricOf(name.slice(split)) };
 }
 
@@ -35,12 +34,18 @@ export function metricOfUnit(unit: string): string {
   return /^[A-Za-z0-9_]/.test(name) ? name : 'value';
 }
 
-function withoutDevice(name: string, device: string): string {
-  if (!name.startsWith(device)) return name;
+function behindDevice(name: string, device: string): string {
+  if (!name.startsWith(device)) return dotted(name.replace(/:+$/, ''));
   const next = name.at(device.length);
-  return next === undefined || '/:._-'.includes(next) ? name.slice(device.length) : name;
+  return next === undefined || '/:._-'.includes(next) ? metricOf(name.slice(device.length)) : dotted(name);
 }
 
+/** What follows the device: behind a `/` the name is the metric's own; other separators may be of a base name. */
 function metricOf(rest: string): string {
-  return rest.replaceAll(separators, '').replaceAll('/', '.');
+  return dotted(rest.startsWith('/') ? rest : rest.replaceAll(/^[:_.-]+|:+$/g, ''));
+}
+
+/** `/` becomes `.`; what no metric can begin with is left out. */
+function dotted(name: string): string {
+  return name.replaceAll(/^[/:.-]+|\/+$/g, '').replaceAll('/', '.');
 }

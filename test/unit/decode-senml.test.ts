@@ -134,6 +134,14 @@ describe('names', () => {
     ['probes/temp', 'probe', 'probe', 'probes.temp'],
     ['hall/temp/', 'probe', 'probe', 'hall.temp'],
     ['urn:dev:ow:10e2073a01080063:temp', 'probe', 'probe', 'temp'],
+    ['urn:dev:ow:10e2073a01080063_s1', null, 'urn:dev:ow:10e2073a01080063', 's1'],
+    ['probe:', null, 'probe', ''],
+    ['probe_temp', 'probe', 'probe', 'temp'],
+    ['probe/_temp:', null, 'probe', '_temp:'],
+    ['probe/_temp:', 'probe', 'probe', '_temp:'],
+    ['urn:dev:ow:10e2073a01080063/_temp', null, 'urn:dev:ow:10e2073a01080063', '_temp'],
+    ['_temp', 'probe', 'probe', '_temp'],
+    ['hall/probe/-temp', null, 'hall-probe', 'temp'],
   ])('%s on the topic of %s is device %s, metric %s', (name, topicDevice, device, metric) => {
     expect(splitSenmlName(name, topicDevice)).toEqual({ device, metric });
   });
