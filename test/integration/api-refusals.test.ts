@@ -49,6 +49,13 @@ const bodies: Readonly<Record<string, unknown>> = {
   provisionDevice: { device: 'sensor-0042' },
   createProvisioningKey: { name: 'Line 2', profile: 'fridge' },
   updateProvisioningKey: { name: 'Line 3' },
+  putRetention: { rules: [{ name: 'All', raw: '30d' }] },
+};
+
+/** What a question cannot do without. */
+const required: Readonly<Record<string, string>> = {
+  getDeviceReadings: 'metric=heart_rate',
+  deleteReadings: 'device=*&all=true',
 };
 
 const held: ProvisioningKey = {
@@ -75,6 +82,8 @@ beforeAll(async () => {
   const verify = (presented: string) => provisioning.verify(presented) ?? held;
   const ports = { corsOrigins: [page], access: { judge }, provisioning: { ...provisioning, verify } };
   ({ server, port } = await startApi(strangers, ports));
+  // What is asked of each series is asked of one.
+  strangers.put('fridge-01', 'temperature', strangers.clock.now(), 4);
 });
 afterAll(() => server.stop(1_000));
 afterEach(() => {
@@ -274,8 +283,7 @@ test('a request id of the client is taken over when it is harmless, else replace
 
 /** Asks a route with everything it needs, changed by `options`; `{id}` becomes a name that nobody has. */
 function call(route: Route, options: Ask = {}, query = ''): Promise<Answer> {
-  const required = route.id === 'getDeviceReadings' ? 'metric=heart_rate' : '';
-  const path = `${route.path.replace(/\{\w+\}/, 'nobody')}?${required}${query}`.replace('?&', '?').replace(/\?$/, '');
+  const path = `${route.path.replace(/\{\w+\}/, 'nobody')}?${required[route.id] ?? ''}${query}`.replace('?&', '?').replace(/\?$/, '');
   const headers = options.headers ?? (route.body ? { 'content-type': 'application/json' } : {});
   // The one address that brings its own credential; to the others it means nothing.
   const authorization = route.id === 'provisionDevice' ? 'Bearer pulseprov_held' : undefined;

@@ -170,10 +170,10 @@ export class Strangers {
         cancelled: (device) => checked(() => this.commandBook.cancelled(device)),
       },
       retention: {
-        rules: () => this.retention,
+        rules: () => checked(() => this.retention),
         defaults: { raw: null, minute: null, hour: null },
         put: async (rules) => checked(() => void this.retention.splice(0, Number.POSITIVE_INFINITY, ...rules)),
-        of: () => ({ policy: { raw: null, minute: null, hour: null }, rule: null }),
+        of: () => checked(() => ({ policy: { raw: null, minute: null, hour: null }, rule: null })),
       },
       erasure: {
         estimate: async (ranges) =>
@@ -182,11 +182,14 @@ export class Strangers {
           })),
         erase: async (changes) => checked(() => this.#erase(changes.deletions)),
       },
-      storage: () => Promise.reject(new Error('there is no store here')),
+      storage: async () =>
+        checked(() => {
+          throw new Error('there is no store here');
+        }),
       backup: {
         nameNow: () => 'pulsegate.tar',
         async *write() {
-          yield await Promise.resolve(Buffer.from('a backup'));
+          yield await Promise.resolve(checked(() => Buffer.from('a backup')));
         },
       },
       quarantine: {
