@@ -1,29 +1,37 @@
-import type { Database } from './database.ts';
-import { faultOf, numberIn, Statements } from './database.ts';
+import { ChunkCovers } from './chunk-covers.ts';
 import { readChunk } from './chunk-rows.ts';
+import type { Database } from './database.ts';
+import { faultOf, Statements } from './database.ts';
 import type { Stretch } from './head.ts';
 import { firstAtOrAfter } from './head.ts';
 
-/** Decoded chunks kept: about 16 KB each. */
-const chunksKeptMax = 256;
+/** Readings kept unpacked, 16 bytes each: a full chunk of a thousand series that are sent once more side by side. */
+const readingsKeptMax = 1 << 20;
 const nothing: Stretch = { count: 0, times: new Float64Array(0), values: new Float64Array(0), kinds: null, texts: [] };
 
-/** Finds sealed readings by their time, for the writer, which must know whether a late reading is new. */
+/**
+ * Finds sealed readings by their time, for the writer, which must know whether a late reading is new. What it looked up last
+ * of a series it knows without a statement: readings that are sent once more, or late ones in order, cost a statement or
+ * two and an unpacked chunk for every thousand.
+ */
 export class ChunkLookup {
   readonly #statements: Statements;
+  readonly #covers: ChunkCovers;
   /** In order of use, the latest last. */
   readonly #kept = new Map<string, Stretch>();
+  #keptReadings = 0;
   readonly #onDamaged: () => void;
 
   /** `onDamaged` hears of a chunk that cannot be read. */
   constructor(database: Database, onDamaged: () => void) {
     this.#statements = new Statements(database);
+    this.#covers = new ChunkCovers(this.#statements);
     this.#onDamaged = onDamaged;
   }
 
   /** The sealed reading of `series` at exactly `time`, the last written; null when there is none. */
   find(series: number, time: number): { readonly stretch: Stretch; readonly index: number } | null {
-    for (const number of this.#covering(series, time)) {
+    for (const number of this.#covers.at(series, time).numbers) {
       const stretch = this.#chunk(series, number);
       const index = firstAtOrAfter(stretch.times, stretch.count, time);
       if (index < stretch.count && stretch.times[index] === time) return { stretch, index };
@@ -33,43 +41,34 @@ export class ChunkLookup {
 
   /** The chunk is not what it was, or gone. */
   forget(series: number, number: number): void {
-    this.#kept.delete(`${series}:${number}`);
+    this.changed(series);
+    const key = `${series}:${number}`;
+    this.#keptReadings -= this.#kept.get(key)?.count ?? 0;
+    this.#kept.delete(key);
   }
 
-  /** Numbers of the chunks whose span holds `time`, the newest first: late ones, then at most one in order. */
-  #covering(series: number, time: number): number[] {
-    const late = this.#statements
-      .get(
-        'SELECT id & 2147483647 FROM kept_chunk WHERE series = ? AND late = 1 AND time_max >= ? AND time_min <= ? ORDER BY id DESC',
-      )
-      .all(series, time, time);
-    const inOrder = this.#statements
-      .get(
-        'SELECT id & 2147483647, time_min FROM kept_chunk WHERE series = ? AND late = 0 AND time_max >= ? ORDER BY time_max LIMIT 1',
-      )
-      .get(series, time);
-    const numbers = late.map((row) => numberIn(row, 0));
-    // A late chunk may be older than the one in order only in number, never for a time that both hold: readings reach
-    // a late chunk because the chunk in order was sealed before them.
-    if (inOrder && numberIn(inOrder, 1) <= time) numbers.push(numberIn(inOrder, 0));
-    return numbers;
+  /** The series has other chunks than before. */
+  changed(series: number): void {
+    this.#covers.forget(series);
+  }
+
+  /** Chunks of any series may have been hidden by a deletion. */
+  hidden(): void {
+    this.#covers.forgetAll();
   }
 
   #chunk(series: number, number: number): Stretch {
     const key = `${series}:${number}`;
-    let stretch = this.#kept.get(key);
-    if (stretch) {
-      this.#kept.delete(key);
-    } else {
-      stretch = this.#read(series, number);
-      if (this.#kept.size >= chunksKeptMax) {
-        for (const oldest of this.#kept.keys()) {
-          this.#kept.delete(oldest);
-          break;
-        }
-      }
-    }
+    const kept = this.#kept.get(key);
+    if (kept) this.#kept.delete(key);
+    const stretch = kept ?? this.#read(series, number);
+    if (!kept) this.#keptReadings += stretch.count;
     this.#kept.set(key, stretch);
+    for (const [oldest, { count }] of this.#kept) {
+      if (this.#keptReadings <= readingsKeptMax) break;
+      this.#kept.delete(oldest);
+      this.#keptReadings -= count;
+    }
     return stretch;
   }
 

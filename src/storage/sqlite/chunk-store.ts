@@ -9,9 +9,12 @@ import { TimeColumns } from './time-columns.ts';
 import type { Transaction } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
-/** Hears that a chunk is not what it was, once that is on disk. */
+/** Hears what became of chunks, once that is on disk. */
 export interface ChunkWatcher {
+  /** The chunk is not what it was, or gone. */
   forget(series: number, number: number): void;
+  /** The series has chunks that it did not have. */
+  changed(series: number): void;
 }
 
 /** Why chunks are written: fresh from a head, again because chunks were merged, or because readings were deleted. */
@@ -181,7 +184,10 @@ export class ChunkEdit {
     state.chunkReadings += this.#readings;
     if (this.#cause === 'sealed') state.sealedBytes += this.#written;
     if (this.#cause === 'merged') state.mergedBytes += this.#written;
-    for (const [series, next] of this.#next) series.chunks = next;
+    for (const [series, next] of this.#next) {
+      series.chunks = next;
+      this.#watcher.changed(series.id);
+    }
     for (const [series, number] of this.#changed) this.#watcher.forget(series, number);
   }
 

@@ -9,7 +9,7 @@ import type { ChunkEdit, ChunkStore } from './chunk-store.ts';
 import type { Database } from './database.ts';
 import { numberIn, Statements } from './database.ts';
 import type { DeviceState, SeriesState } from './series-state.ts';
-import type { StorageTransaction } from './transaction.ts';
+import type { Transaction } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
 /** Readings and series that one step handles, about: two milliseconds, for which a commit may have to wait. */
@@ -31,7 +31,7 @@ const credit = 6;
 export class Compactor {
   readonly #statements: Statements;
   readonly #state: WriterState;
-  readonly #transaction: StorageTransaction;
+  readonly #transaction: Transaction;
   readonly #chunks: ChunkStore;
   readonly #sealCount: number;
   readonly #sources: MergeSources;
@@ -43,7 +43,7 @@ export class Compactor {
   constructor(
     database: Database,
     state: WriterState,
-    options: { readonly chunks: ChunkStore; readonly transaction: StorageTransaction; readonly sealCount: number },
+    options: { readonly chunks: ChunkStore; readonly transaction: Transaction; readonly sealCount: number },
   ) {
     this.#statements = new Statements(database);
     this.#state = state;

@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
 import { numberIn, Statements } from './database.ts';
-import type { StorageTransaction } from './transaction.ts';
+import type { Transaction } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
 /** Bytes of log that one step deletes at most, so that no commit waits long behind it. */
@@ -17,7 +17,7 @@ const stepBytesMin = 1 << 18;
 export class LogTrimmer {
   readonly #statements: Statements;
   readonly #state: WriterState;
-  readonly #transaction: StorageTransaction;
+  readonly #transaction: Transaction;
   readonly #window: { readonly ms: number; readonly bytes: number };
   /** Nothing can be trimmed before a commit newer than this came or more was sealed. */
   #idleUntil = { at: 0, replayFrom: 0, bytes: 0 };
@@ -25,7 +25,7 @@ export class LogTrimmer {
   constructor(
     database: Database,
     state: WriterState,
-    transaction: StorageTransaction,
+    transaction: Transaction,
     window: { readonly ms: number; readonly bytes: number },
   ) {
     this.#statements = new Statements(database);

@@ -131,6 +131,7 @@ export class SnapshotChunks {
   /** About how many readings in `[begin, to)` stand in chunks. */
   estimate(series: number, begin: number, to: number): number {
     const from = Math.max(begin, this.facts(series).rawFrom);
+    if (from >= to) return 0;
     this.effort += statementCost;
     const rows = this.#statements
       .get(

@@ -9,7 +9,7 @@ import type { Stretch } from './head.ts';
 import { firstAtOrAfter } from './head.ts';
 import { writeMeta } from './meta.ts';
 import type { DeviceState, SeriesState } from './series-state.ts';
-import type { StorageTransaction } from './transaction.ts';
+import type { Transaction } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
 /** Hears what sealing writes, within the transaction that writes it. */
@@ -32,7 +32,7 @@ const chunksPerStep = 32;
 export class Sealer {
   readonly #statements: Statements;
   readonly #state: WriterState;
-  readonly #transaction: StorageTransaction;
+  readonly #transaction: Transaction;
   readonly #devices: DeviceRows;
   readonly #sealCount: number;
   readonly #chunks: ChunkStore;
@@ -43,7 +43,7 @@ export class Sealer {
   constructor(
     database: Database,
     state: WriterState,
-    transaction: StorageTransaction,
+    transaction: Transaction,
     options: {
       readonly sealCount: number;
       readonly chunks: ChunkStore;

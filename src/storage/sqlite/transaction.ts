@@ -84,6 +84,33 @@ export class StorageTransaction {
   }
 }
 
+/**
+ * Work between commits, which nobody waits for: the same transactions without a sync of their own. The write-ahead log is
+ * one file, so the sync of the next commit takes them along, and a power cut before it loses them from the end: what was
+ * sealed is then still in the log, what was merged, summed up or deleted is as it was. A checkpoint syncs what it copies.
+ */
+export class BackgroundTransaction implements Transaction {
+  readonly #transaction: Transaction;
+  readonly #relaxed: Statement;
+  readonly #strict: Statement;
+
+  constructor(database: Database, transaction: Transaction) {
+    this.#transaction = transaction;
+    this.#relaxed = database.prepare('PRAGMA synchronous = NORMAL');
+    this.#strict = database.prepare('PRAGMA synchronous = FULL');
+  }
+
+  /** As the transaction's own. */
+  run<T>(write: () => T): T {
+    this.#relaxed.run();
+    try {
+      return this.#transaction.run(write);
+    } finally {
+      this.#strict.run();
+    }
+  }
+}
+
 function reasonOf(thrown: unknown): FailureReason {
   switch (faultOf(thrown)) {
     case 'full':

@@ -31,7 +31,7 @@ import { RollupBook } from './rollup-book.ts';
 import { RollupDesk } from './rollup-desk.ts';
 import type { RollupResult, RollupTask } from './rollup-task.ts';
 import { Sealer } from './sealer.ts';
-import { StorageTransaction, TransactionError } from './transaction.ts';
+import { BackgroundTransaction, StorageTransaction, TransactionError } from './transaction.ts';
 import type { WriterState } from './writer-state.ts';
 
 /** Log that a start after a kill reads at most, about: some five million readings, a second's work. */
@@ -73,6 +73,7 @@ export class Writer {
   readonly #transaction: StorageTransaction;
   /** For what makes room. */
   readonly #freeing: FreeingTransaction;
+  readonly #lookup: ChunkLookup;
   readonly #classifier: Classifier;
   readonly #rows: CommitRows;
   readonly #devices: DeviceRows;
@@ -100,21 +101,24 @@ export class Writer {
     this.#options = options;
     this.#statements = new Statements(database);
     this.#transaction = new StorageTransaction(database);
-    this.#freeing = new FreeingTransaction(this.#transaction, new Reserve(database.path, options.reserveBytes));
-    const lookup = new ChunkLookup(database, () => state.damagedChunks++);
-    const chunks = new ChunkStore(database, state, lookup);
+    const reserve = new Reserve(database.path, options.reserveBytes);
+    this.#freeing = new FreeingTransaction(this.#transaction, reserve);
+    const background = new BackgroundTransaction(database, this.#transaction);
+    const freeingBehind = new FreeingTransaction(background, reserve);
+    this.#lookup = new ChunkLookup(database, () => state.damagedChunks++);
+    const chunks = new ChunkStore(database, state, this.#lookup);
     this.#rollups = new RollupBook(database, state);
-    this.#desk = new RollupDesk(database, state, this.#freeing, this.#rollups);
-    this.#classifier = new Classifier(state.series, lookup);
+    this.#desk = new RollupDesk(database, state, freeingBehind, this.#rollups);
+    this.#classifier = new Classifier(state.series, this.#lookup);
     this.#rows = new CommitRows(database);
     this.#devices = new DeviceRows(database);
     this.#quarantine = new QuarantineRows(database, options.quarantineBytesMax);
     this.#compactor = new Compactor(database, state, {
       chunks,
-      transaction: this.#transaction,
+      transaction: background,
       sealCount: options.sealCount,
     });
-    this.#sealer = new Sealer(database, state, this.#transaction, {
+    this.#sealer = new Sealer(database, state, background, {
       sealCount: options.sealCount,
       chunks,
       rollups: this.#rollups,
@@ -122,9 +126,9 @@ export class Writer {
     });
     // What was full when the gateway was killed.
     this.#sealer.markLarge(options.sealCount);
-    this.#retirer = new Retirer(database, state, this.#freeing, options);
+    this.#retirer = new Retirer(database, state, freeingBehind, options);
     this.#purger = new Purger(database, state, {
-      transaction: this.#freeing,
+      transaction: freeingBehind,
       chunks,
       rollups: this.#rollups,
       desk: this.#desk,
@@ -132,9 +136,9 @@ export class Writer {
       clock,
     });
     this.#budget = new Budget(database, state, this.#purger, options.bytesMax);
-    this.#trimmer = new LogTrimmer(database, state, this.#transaction, options.resumeWindow);
+    this.#trimmer = new LogTrimmer(database, state, background, options.resumeWindow);
     this.#eraser = new Eraser(database, state, { store: chunks, rollups: this.#rollups });
-    this.#erasing = new ErasureWork(database, state, { chunks, transaction: this.#freeing });
+    this.#erasing = new ErasureWork(database, state, { chunks, transaction: freeingBehind });
   }
 
   /** Commits, or throws `TransactionError` with nothing changed in memory. `now` is monotonic, ms. */
@@ -153,7 +157,10 @@ export class Writer {
     // Before the commit's own readings, which may be of the same times.
     const deleted = written.erasing ? this.#eraser.apply(written.erasing) : null;
     this.#apply(commit, written, devices);
-    if (isErasing(commit)) this.#erasing.wake();
+    if (isErasing(commit)) {
+      this.#lookup.hidden();
+      this.#erasing.wake();
+    }
     return { seq: commit.seq, readings: commit.readings, dispositions: written.dispositions, deleted };
   }
 
