@@ -283,7 +283,9 @@ test('a request id of the client is taken over when it is harmless, else replace
 
 /** Asks a route with everything it needs, changed by `options`; `{id}` becomes a name that nobody has. */
 function call(route: Route, options: Ask = {}, query = ''): Promise<Answer> {
-  const path = `${route.path.replace(/\{\w+\}/, 'nobody')}?${required[route.id] ?? ''}${query}`.replace('?&', '?').replace(/\?$/, '');
+  const path = `${route.path.replace(/\{\w+\}/, 'nobody')}?${required[route.id] ?? ''}${query}`
+    .replace('?&', '?')
+    .replace(/\?$/, '');
   const headers = options.headers ?? (route.body ? { 'content-type': 'application/json' } : {});
   // The one address that brings its own credential; to the others it means nothing.
   const authorization = route.id === 'provisionDevice' ? 'Bearer pulseprov_held' : undefined;
