@@ -159,6 +159,19 @@ describe('retention', () => {
     );
   });
 
+  it('spares what the next plan keeps, though it was due by the one before', () => {
+    const one = open();
+    one.commit([], { newSeries: newSeries(2) });
+    write(one, [1, 2], start, start + 3 * day);
+    const kept = { raw: null, minute: null, hour: null };
+    one.writer.retain(planOf({ ...kept, raw: day }));
+    // Looked at, and waiting for sums.
+    one.work(0);
+    one.writer.retain(planOf({ ...kept, raw: 2 * day }, kept));
+    one.settle();
+    expect([one.rawFrom(1), one.rawFrom(2)]).toEqual([start + day, Number.NEGATIVE_INFINITY]);
+  });
+
   it('gives pages back that are used again', () => {
     const one = open();
     one.commit([], { newSeries: newSeries(3) });

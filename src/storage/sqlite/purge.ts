@@ -91,12 +91,18 @@ export class Purger {
     for (const [id, order] of this.#due) {
       if (tried++ === seriesPerStep) break;
       this.#due.delete(id);
+      if (this.#isVoid(order)) continue;
       if (this.isReady(order)) ready.push(order);
       else this.#waiting.push(order);
     }
     if (tried > 0) for (const order of this.purge(ready)) this.#due.set(order.series.id, order);
     else this.#stepRollups();
     return this.#due.size > 0 || this.#rollupsDue.size > 0;
+  }
+
+  /** Whether the plan changed since: it keeps what was to go. */
+  #isVoid({ series: { id }, cutoff }: PurgeOrder): boolean {
+    return rawCutoff(this.#parts.rollups.policyOf(id), this.#state.lastCommitAt) < cutoff;
   }
 
   #stepRollups(): void {
