@@ -111,6 +111,7 @@ export const configSchema = z.strictObject({
       error: 'must be addresses or networks, for example 10.0.0.0/8',
     }),
     bodyBytesMax: bytes,
+    downloadsMax: count,
     tls,
   }),
   mqtt: z.strictObject({

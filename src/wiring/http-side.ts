@@ -68,7 +68,11 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
     clock,
     random,
     log,
-    limits: { bodyBytesMax: config.http.bodyBytesMax, waitMaxMs: 60_000, downloadsMax: 8 },
+    limits: {
+      bodyBytesMax: config.http.bodyBytesMax,
+      waitMaxMs: 60_000,
+      downloadsMax: config.http.downloadsMax,
+    },
     access: identity.requests,
     proxies: { trustProxy: config.http.trustProxy, trustedProxies: config.http.trustedProxies },
     keys: identity.keys,

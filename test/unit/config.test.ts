@@ -38,6 +38,7 @@ describe('the configuration', () => {
       trustProxy: false,
       trustedProxies: ['127.0.0.0/8', '::1'],
       bodyBytesMax: 8_388_608,
+      downloadsMax: 8,
       tls: { cert: '', key: '' },
     });
     expect([config.mqtt.port, config.data.dir, config.ingest.futureMax]).toEqual([1883, './data', 60_000]);
@@ -145,6 +146,7 @@ describe('an option', () => {
     ['http.publicUrl', 'ftp://example.com'],
     ['http.bodyBytesMax', '8 megabytes'],
     ['http.bodyBytesMax', '-1'],
+    ['http.downloadsMax', '0'],
     ['live.heartbeat', '10'],
     ['live.heartbeat', 10_000],
     ['live.heartbeat', '0s'],
