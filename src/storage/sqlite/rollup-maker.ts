@@ -8,7 +8,7 @@ import { encodeRollup } from './rollup-codec.ts';
 import { RollupColumns, rollupPart, windowBuckets } from './rollup-columns.ts';
 import { RollupFold } from './rollup-fold.ts';
 import { rollupId, windowBegin } from './rollup-key.ts';
-import { type RollupFacts, RollupReader } from './rollup-reader.ts';
+import { type RollupFacts, RollupReader, type Span } from './rollup-reader.ts';
 import type { RollupResult, RollupRow, RollupTask } from './rollup-task.ts';
 
 /** A rollup is worth its room when it stands for this many readings a bucket. */
@@ -104,51 +104,42 @@ export class RollupMaker {
     const end = begin + rollupTiers[tier].windowMs;
     const from = Math.max(begin, window.from);
     const to = Math.min(end, window.to);
-    const known = this.#knownOutside(series, tier, { begin, end }, this.#madeAnew(tier, from, to, facts));
+    const anew = madeAnew(tier, { from, to }, facts);
+    const isWhole = anew.length === 1 && anew[0].from <= begin && anew[0].to >= end;
+    const known = isWhole ? [] : this.#known(series, tier, { from: begin, to: end });
     const columns = this.#columns;
     columns.clear();
     const fold = new RollupFold(tier, columns);
-    for (const { bucket, summary, digits } of known.before) fold.addBucket(bucket, summary, digits);
-    this.#foldSources(series, tier, { from: Math.max(from, known.from), to }, facts, fold);
-    for (const { bucket, summary, digits } of known.after) fold.addBucket(bucket, summary, digits);
+    let at = 0;
+    for (const span of anew) {
+      let spanFrom = span.from;
+      for (; at < known.length && known[at].bucket < span.from; at++) {
+        fold.addBucket(known[at].bucket, known[at].summary, known[at].digits);
+        // A bucket of which a part is purged: the row knows more than the readings.
+        spanFrom = Math.max(spanFrom, known[at].bucket + rollupTiers[tier].bucketMs);
+      }
+      this.#foldSources(series, tier, { from: spanFrom, to: span.to }, facts, fold);
+      while (at < known.length && known[at].bucket < span.to) at++;
+    }
+    for (const { bucket, summary, digits } of known.slice(at)) fold.addBucket(bucket, summary, digits);
     fold.finish();
     const id = rollupId(series, tier, begin);
     return { id, bytes: columns.to === 0 ? null : encodeRollup(tier, begin, columns) };
   }
 
-  /** Where summing up begins: what is purged and in no finer rollup is known from the row alone. */
-  #madeAnew(tier: RollupTier, from: number, to: number, facts: RollupFacts): { from: number; to: number } {
-    const hasFiner = tier === 'hour' && facts.minute.from <= from && facts.minute.to >= Math.min(to, facts.rawFrom);
-    return { from: hasFiner ? from : Math.min(Math.max(from, facts.rawFrom), to), to };
-  }
-
-  /** Buckets of the row as it is that stay; `from` is where the first bucket to be made anew begins. */
-  #knownOutside(
-    series: number,
-    tier: RollupTier,
-    window: { readonly begin: number; readonly end: number },
-    anew: { readonly from: number; readonly to: number },
-  ): { before: KnownBucket[]; after: KnownBucket[]; from: number } {
-    const { bucketMs } = rollupTiers[tier];
-    const before: KnownBucket[] = [];
-    const after: KnownBucket[] = [];
-    let { from } = anew;
-    if (anew.from <= window.begin && anew.to >= window.end) return { before, after, from };
+  /** The buckets of a window as its row has them; none of one that is damaged. */
+  #known(series: number, tier: RollupTier, { from, to }: Span): KnownBucket[] {
+    const known: KnownBucket[] = [];
     try {
-      for (const columns of this.#rollups.windows(series, tier, window.begin, window.end, rollupPart.all)) {
+      for (const columns of this.#rollups.windows(series, tier, from, to, rollupPart.all)) {
         for (let row = columns.from; row < columns.to; row++) {
-          const bucket = columns.begins[row];
-          const isBefore = bucket < anew.from;
-          if (!isBefore && bucket < anew.to) continue;
-          (isBefore ? before : after).push({ bucket, summary: columns.summaryAt(row), digits: columns.digits });
-          // A bucket of which a part is purged: the row knows more than the readings.
-          if (isBefore) from = Math.max(from, bucket + bucketMs);
+          known.push({ bucket: columns.begins[row], summary: columns.summaryAt(row), digits: columns.digits });
         }
       }
     } catch (error) {
       if (!(error instanceof CorruptStoreError)) throw error;
     }
-    return { before, after, from };
+    return known;
   }
 
   #sumUp(series: number, tier: RollupTier, span: { from: number; to: number }, facts: RollupFacts): void {
@@ -241,6 +232,18 @@ export class RollupMaker {
       };
     }
   }
+}
+
+/**
+ * What of a span is summed up anew: what is not purged, and hours as far as there are minutes of them. The rest is known
+ * from the row alone, and stays.
+ */
+function madeAnew(tier: RollupTier, { from, to }: Span, { rawFrom, minute }: RollupFacts): Span[] {
+  const kept = { from: Math.max(from, rawFrom), to };
+  const finer = { from: Math.max(from, minute.from), to: Math.min(to, minute.to, rawFrom) };
+  const spans = tier === 'hour' && finer.from < finer.to ? [finer] : [];
+  if (kept.from >= kept.to) return spans;
+  return spans[0]?.to === kept.from ? [{ from: spans[0].from, to }] : [...spans, kept];
 }
 
 interface ChunkSpan {
