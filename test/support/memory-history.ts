@@ -13,6 +13,7 @@ import type {
   ReadingsPage,
   SeriesRange,
 } from '../../src/history/queries.ts';
+import { checkBuckets, checkPage, checkRanges } from '../../src/history/question-bounds.ts';
 import type { Sample } from '../../src/history/reader.ts';
 import { writePage } from '../../src/history/text/page-text.ts';
 
@@ -22,15 +23,25 @@ export type SamplesOf = (series: number) => readonly Sample[];
 /** Questions of history answered from lists, the plainest way there is. `answer` stands around each of them. */
 export function memoryHistory(samplesOf: SamplesOf, answer: <T>(make: () => T) => Promise<T>): HistoryQueries {
   return {
-    page: (query) => answer(() => pageOf(samplesOf, query)),
+    page: (query) =>
+      answer(() => {
+        checkPage(query);
+        return pageOf(samplesOf, query);
+      }),
     text: (query) =>
       answer(() => {
+        checkPage(query);
         const page = pageOf(samplesOf, query);
         return { ...writePage(page, query.format, query.labels), next: page.next, damaged: [] };
       }),
-    aggregate: (query) => answer(() => aggregated(samplesOf, query)),
+    aggregate: (query) =>
+      answer(() => {
+        checkBuckets(query);
+        return aggregated(samplesOf, query);
+      }),
     across: (query) =>
       answer(() => {
+        checkBuckets(query);
         const ranges = query.ranges;
         const page = aggregated(samplesOf, { ...query, ranges, aggregates: [query.aggregate], fill: 'none' });
         const groups = Array.from({ length: query.groups }, () => new Map<number, number[]>());
@@ -61,7 +72,10 @@ export function memoryHistory(samplesOf: SamplesOf, answer: <T>(make: () => T) =
       })),
     boundaries: (ranges) => answer(() => ranges.map((range) => boundariesOf(samplesOf, range))),
     estimate: (ranges) =>
-      answer(() => ({ readings: ranges.reduce((sum, range) => sum + within(samplesOf, range).length, 0) })),
+      answer(() => {
+        checkRanges(ranges);
+        return { readings: ranges.reduce((sum, range) => sum + within(samplesOf, range).length, 0) };
+      }),
   };
 }
 

@@ -12,6 +12,7 @@ import type { BackupFacts, Engine, Recovered } from '../../history/engine.ts';
 import { CommitFailedError, EngineOpenError } from '../../history/engine.ts';
 import type { HistoryReader } from '../../history/reader.ts';
 import type { DamagedStretch } from '../../history/queries.ts';
+import { checkBuckets, checkPage, checkPoints, checkRanges } from '../../history/question-bounds.ts';
 import { headsOfAcross } from './reader-across.ts';
 import { headsOfAggregate } from './reader-aggregate.ts';
 import { headsOfBoundaries } from './reader-boundaries.ts';
@@ -332,26 +333,40 @@ class SqliteEngine implements Engine {
     const heads = (query: HeadsQuery): Promise<HeadSlices> => this.#opened().writer.ask('heads', query);
     return {
       // The head first, the snapshot second: the other way round, a head sealed in between would be in neither.
-      page: async (query) =>
-        this.#damageSeen(await reader().ask('page', { query, heads: await heads(headsOfPage(query)) })),
-      text: async (query) =>
-        this.#damageSeen(await reader().ask('text', { query, heads: await heads(headsOfPage(query)) })),
-      boundaries: (ranges) =>
-        this.#askLong((question) => reader().ask('boundaries', question), ranges, headsOfBoundaries(ranges)),
-      estimate: (ranges) =>
-        this.#askLong((question) => reader().ask('estimate', question), ranges, headsOfRanges(ranges)),
-      aggregate: async (query) =>
-        this.#damageSeen(
+      page: async (query) => {
+        checkPage(query);
+        return this.#damageSeen(await reader().ask('page', { query, heads: await heads(headsOfPage(query)) }));
+      },
+      text: async (query) => {
+        checkPage(query);
+        return this.#damageSeen(await reader().ask('text', { query, heads: await heads(headsOfPage(query)) }));
+      },
+      boundaries: async (ranges) => {
+        checkRanges(ranges);
+        return this.#askLong((question) => reader().ask('boundaries', question), ranges, headsOfBoundaries(ranges));
+      },
+      estimate: async (ranges) => {
+        checkRanges(ranges);
+        return this.#askLong((question) => reader().ask('estimate', question), ranges, headsOfRanges(ranges));
+      },
+      aggregate: async (query) => {
+        checkBuckets(query);
+        return this.#damageSeen(
           await this.#askLong((question) => reader().ask('aggregate', question), query, headsOfAggregate(query)),
-        ),
-      across: async (query) =>
-        this.#damageSeen(
+        );
+      },
+      across: async (query) => {
+        checkBuckets(query);
+        return this.#damageSeen(
           await this.#askLong((question) => reader().ask('across', question), query, headsOfAcross(query)),
-        ),
-      decimate: async (query) =>
-        this.#damageSeen(
+        );
+      },
+      decimate: async (query) => {
+        checkPoints(query);
+        return this.#damageSeen(
           await this.#askLong((question) => reader().ask('decimate', question), query, headsOfDecimate(query)),
-        ),
+        );
+      },
       log: async (query) => reader().ask('log', query),
       alerts: async (query) => reader().ask('alerts', query),
       alert: async (id) => reader().ask('alert', id),
