@@ -2,7 +2,7 @@ import { type RollupTier, rollupCutoff, rollupTiers } from '../../domain/retenti
 import type { Database } from './database.ts';
 import { numberIn, Statements } from './database.ts';
 import { extend, type RollupBook, want } from './rollup-book.ts';
-import { rollupOf, windowBegin } from './rollup-key.ts';
+import { rollupId, rollupOf, windowBegin } from './rollup-key.ts';
 import { RollupRows } from './rollup-rows.ts';
 import type { RollupResult, RollupTask } from './rollup-task.ts';
 import type { Transaction } from './transaction.ts';
@@ -97,6 +97,8 @@ export class RollupDesk {
         const task = this.#wantedTask(series, tier) ?? this.#lookTask(series, tier);
         if (!task) continue;
         isIdle = false;
+        // A row is written whole: what is due in it comes first, or would be written over by what it was.
+        if (task.kind === 'make' && this.#touchesDue(task)) continue;
         tasks.push(task);
         windows += (task.to - task.from) / rollupTiers[tier].windowMs;
       }
@@ -179,6 +181,12 @@ export class RollupDesk {
     if (idle.length > 0) this.#transaction.run(() => idle.forEach((id) => this.#rows.removeDue(id, id)));
     if (due.length === 0) this.#book.noDue();
     return tasks.length;
+  }
+
+  /** Whether a window that the task writes was touched. */
+  #touchesDue({ series, tier, from, to }: RollupTask): boolean {
+    const first = rollupId(series, tier, windowBegin(tier, from));
+    return this.#book.hasDue && this.#rows.hasDue(first, rollupId(series, tier, to - 1));
   }
 
   #wantedTask(series: number, tier: RollupTier): RollupTask | null {
