@@ -204,6 +204,8 @@ export interface Retention {
   put(rules: readonly RetentionRule[]): Promise<unknown>;
   /** What holds for a series, and by which rule; null: by the default. */
   of(device: string, metric: string): { readonly policy: RetentionPolicy; readonly rule: RetentionRule | null };
+  /** Readings of a series before this time are refused, for their age or because those around them are gone; epoch ms, or -Infinity. */
+  keptFrom(device: string, metric: string, now: number): number;
 }
 
 /** Deletes readings for good. */

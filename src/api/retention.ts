@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { EffectiveRetention, Retention, RetentionBody, showPolicy, showRetentionRule } from '../contract/retention.ts';
-import { rawCutoff } from '../domain/retention.ts';
 import { formatTime } from './moment.ts';
 import { readPage, writePage } from './page-token.ts';
 import { limit, listMax, noParameters, page, pattern } from './parameters.ts';
@@ -72,7 +71,7 @@ export function retentionRoutes(ports: ApiPorts): readonly Route[] {
         const { device, metric } = sorted[at];
         if (!query.device.matches(device) || !query.metric.matches(metric)) continue;
         const { policy, rule } = retention.of(device, metric);
-        const from = rawCutoff(policy, now);
+        const from = retention.keptFrom(device, metric, now);
         const keptFrom = from === Number.NEGATIVE_INFINITY ? null : formatTime(from);
         items.push({ device, metric, rule: rule?.name ?? null, ...showPolicy(policy), keptFrom });
       }

@@ -77,10 +77,10 @@ export const EffectiveRetention = z
         metric: z.string(),
         rule: z.string().nullable().meta({ description: 'Name of the rule that holds; null: the default' }),
         ...Policy.shape,
-        keptFrom: z
-          .string()
-          .nullable()
-          .meta({ description: 'Readings before this time are refused and deleted; null: none are' }),
+        keptFrom: z.string().nullable().meta({
+          description:
+            'Readings before this time are refused and deleted, or were deleted by a former rule or for room; null: none are',
+        }),
       }),
     ),
     next: z.string().nullable(),

@@ -28,8 +28,12 @@ export interface Engine {
   open(): Promise<Recovered>;
   commit(commit: Commit): Promise<CommitResult>;
   readonly reader: HistoryReader;
-  /** Which series is kept how long; holds until the next one. Until the first, everything is kept. */
-  retain(plan: RetentionPlan): Promise<void>;
+  /**
+   * Which series is kept how long; holds until the next one. Until the first, everything is kept. Resolves with what former
+   * plans, and the bound on the bytes, have deleted already: by series number, the time before which readings are gone, epoch
+   * ms; NaN, or no entry, where none are.
+   */
+  retain(plan: RetentionPlan): Promise<Float64Array<ArrayBuffer>>;
   /**
    * Copies the store as it is after the last commit into the new file `path`, while commits go on. Rejects, with nothing left at `path`, when there is no room or the store is damaged as a whole.
    */

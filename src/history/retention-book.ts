@@ -28,6 +28,14 @@ export interface EffectivePolicy {
   readonly rule: RetentionRule | null;
 }
 
+/** Which readings are older than what is kept of their series. */
+export interface KeptFrom {
+  /** By its policy, epoch ms; -Infinity when it is kept for ever. */
+  readonly policy: number;
+  /** Earlier ones were deleted already, by a shorter policy or for room, so that none can be put among them again. */
+  readonly gone: number;
+}
+
 interface Compiled {
   readonly rule: RetentionRule;
   readonly device: Glob;
@@ -56,6 +64,10 @@ export class RetentionBook {
   #ofSeries = new Uint16Array(1024);
   /** Series up to this number are resolved. */
   #resolved = 0;
+  /** By series number: readings before this time were deleted; NaN where none were. */
+  #goneBefore = new Float64Array(0);
+  /** The greatest of them. */
+  #goneMax = Number.NEGATIVE_INFINITY;
   /** What `keptFrom` said last, and for which times that holds. */
   #kept = { from: Number.NEGATIVE_INFINITY, since: Number.POSITIVE_INFINITY, until: Number.NEGATIVE_INFINITY };
 
@@ -64,7 +76,13 @@ export class RetentionBook {
     this.#policies = [parts.defaults];
   }
 
-  setRules(rules: readonly RetentionRule[]): void {
+  /**
+   * `now`, epoch ms: what the rules before would have deleted by then is taken for gone until the engine says what is. Left
+   * out at the start, when none held before.
+   */
+  setRules(rules: readonly RetentionRule[], now = Number.NEGATIVE_INFINITY): void {
+    const cutoffs = this.#policies.map((policy) => rawCutoff(policy, now));
+    for (let id = 1; id <= this.#resolved; id++) this.#suspectGone(id, cutoffs[this.#ofSeries[id]]);
     this.#rules = rules.map((rule) => ({
       rule,
       device: compileGlob(rule.device),
@@ -73,7 +91,14 @@ export class RetentionBook {
     }));
     this.#policies = [this.#parts.defaults, ...rules.map(({ raw, minute, hour }) => ({ raw, minute, hour }))];
     this.#resolved = 0;
-    this.#kept = { ...this.#kept, since: Number.POSITIVE_INFINITY };
+    this.#forgetKept();
+  }
+
+  /** The engine took the plan, and these are the times before which readings are gone: see `Engine.retain`. */
+  setGone(goneBefore: Float64Array<ArrayBuffer>): void {
+    this.#goneBefore = goneBefore;
+    this.#goneMax = goneBefore.reduce((max, time) => (time > max ? time : max), Number.NEGATIVE_INFINITY);
+    this.#forgetKept();
   }
 
   /** Whether tags decide anything: without it a registration changes no series. */
@@ -81,8 +106,8 @@ export class RetentionBook {
     return this.#rules.some(({ tag }) => tag !== null);
   }
 
-  /** The tags of these devices may be others now. True when that changes the policy of a series. */
-  registrationsChanged(devices: readonly string[]): boolean {
+  /** The tags of these devices may be others now. True when that changes the policy of a series. `now`: see `setRules`. */
+  registrationsChanged(devices: readonly string[], now: number): boolean {
     if (!this.looksAtTags) return false;
     let changed = false;
     const resolve = this.#resolver();
@@ -90,7 +115,9 @@ export class RetentionBook {
       for (const series of this.#parts.series.ofDevice(device)) {
         if (series.id > this.#resolved) continue;
         const index = resolve(series);
-        changed ||= index !== this.#ofSeries[series.id];
+        if (index === this.#ofSeries[series.id]) continue;
+        changed = true;
+        this.#suspectGone(series.id, rawCutoff(this.#policies[this.#ofSeries[series.id]], now));
         this.#ofSeries[series.id] = index;
       }
     }
@@ -132,13 +159,13 @@ export class RetentionBook {
   }
 
   /**
-   * A reading of this time or later is kept whatever its series; -Infinity when everything is kept for ever. Asked for
-   * every message, so it is only worked out when a window of time has passed.
+   * A reading of this time or later is kept whatever its series; -Infinity when everything is kept for ever and nothing is
+   * gone. Asked for every message, so it is only worked out when a window of time has passed.
    */
   keptFrom(now: number): number {
     if (now >= this.#kept.since && now < this.#kept.until) return this.#kept.from;
     const { windowMs } = rollupTiers.minute;
-    let from = Number.NEGATIVE_INFINITY;
+    let from = this.#goneMax;
     let until = Number.POSITIVE_INFINITY;
     for (const policy of this.#policies) {
       if (policy.raw === null) continue;
@@ -150,17 +177,48 @@ export class RetentionBook {
     return from;
   }
 
+  /** From when on readings of a series are kept. */
+  keptFromOf(device: string, metric: string, now: number): KeptFrom {
+    const known = this.#parts.series.find(device, metric) ?? Number.POSITIVE_INFINITY;
+    // Whoever brings old readings asks for each of them: as a rule of series that are resolved already.
+    const policy =
+      known <= this.#resolved ? this.#policies[this.#ofSeries[known]] : this.policyOf(device, metric).policy;
+    const isGone = known < this.#goneBefore.length && !Number.isNaN(this.#goneBefore[known]);
+    return { policy: rawCutoff(policy, now), gone: isGone ? this.#goneBefore[known] : Number.NEGATIVE_INFINITY };
+  }
+
   /** Why a reading of this time is not taken at `now`, for people; null when it is. */
   expired(device: string, metric: string, time: number, now: number): string | null {
-    // Whoever brings old readings asks for each of them: as a rule of series that are resolved already.
-    const known = this.#parts.series.find(device, metric) ?? Number.POSITIVE_INFINITY;
-    if (known <= this.#resolved && time >= rawCutoff(this.#policies[this.#ofSeries[known]], now)) return null;
+    const from = this.keptFromOf(device, metric, now);
+    if (time >= from.policy && time >= from.gone) return null;
     const { policy, rule } = this.policyOf(device, metric);
-    if (policy.raw === null || time >= rawCutoff(policy, now)) return null;
+    const of = new Date(time).toISOString();
+    if (policy.raw === null || time >= from.policy) {
+      const gone = new Date(from.gone).toISOString();
+      return `readings of ${device}/${metric} before ${gone} were deleted, for their age or for room, and none can be put among what is left of them; this one is of ${of}`;
+    }
     const by = rule ? `by the rule "${rule.name}"` : 'by default (storage.keepRaw)';
     const change = rule ? 'change that rule' : 'make a rule that keeps them longer';
-    const of = new Date(time).toISOString();
     return `readings of ${device}/${metric} are kept for ${formatDuration(policy.raw)} ${by}, and this one is of ${of}; to have it taken, ${change} (PUT /api/v1/retention)`;
+  }
+
+  #suspectGone(id: number, before: number): void {
+    if (before === Number.NEGATIVE_INFINITY) return;
+    if (id >= this.#goneBefore.length) {
+      const grown = new Float64Array(this.#resolved + 1).fill(Number.NaN);
+      grown.set(this.#goneBefore);
+      this.#goneBefore = grown;
+    }
+    if (this.#goneBefore[id] >= before) return;
+    this.#goneBefore[id] = before;
+    if (before > this.#goneMax) {
+      this.#goneMax = before;
+      this.#forgetKept();
+    }
+  }
+
+  #forgetKept(): void {
+    this.#kept = { ...this.#kept, since: Number.POSITIVE_INFINITY };
   }
 
   #resolveNew(): void {

@@ -66,11 +66,14 @@ export interface MessageDialects {
 /** How long readings are kept; `history/retention-book.ts`. */
 export interface RetentionTerms {
   /**
-   * A reading of this time or later is kept at `now`, whatever its series; -Infinity when everything is kept for ever.
-   * Asked for every message. Epoch ms.
+   * A reading of this time or later is kept at `now`, whatever its series; -Infinity when everything is kept for ever and
+   * nothing is gone. Asked for every message. Epoch ms.
    */
   keptFrom(now: number): number;
-  /** Why a reading is too old to be kept, for people; null when it is not. Asked only of those before `keptFrom`. */
+  /**
+   * Why a reading is too old to be kept, or comes among those that are deleted, for people; null when it is not. Asked only
+   * of those before `keptFrom`.
+   */
   expired(device: string, metric: string, time: number, now: number): string | null;
 }
 

@@ -104,6 +104,10 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
       defaults: retention.defaults,
       put: (rules) => catalog.putRetention(rules),
       of: (device, metric) => retention.policyOf(device, metric),
+      keptFrom(device, metric, now) {
+        const { policy, gone } = retention.keptFromOf(device, metric, now);
+        return Math.max(policy, gone);
+      },
     },
     erasure: {
       estimate: (ranges) => engine.reader.estimate(ranges),

@@ -27,10 +27,12 @@ export function followRetention(
   let timer: Timer | undefined;
   let stopped = false;
   let told = false;
+  let tellings = 0;
   const unsubscribe = catalog.subscribe((snapshot, previous, change) => {
     const rulesChanged = snapshot.retention !== previous.retention;
-    if (rulesChanged) retention.setRules(snapshot.retention);
-    if (rulesChanged || retention.registrationsChanged(change.registrations)) void tell();
+    const now = clock.now();
+    if (rulesChanged) retention.setRules(snapshot.retention, now);
+    if (rulesChanged || retention.registrationsChanged(change.registrations, now)) void tell();
   });
   stream.onReopened(tell);
   stops.push('retention', () => {
@@ -43,8 +45,11 @@ export function followRetention(
 
   async function tell(): Promise<void> {
     told = true;
+    const telling = ++tellings;
     try {
-      await engine.retain(retention.plan());
+      const goneBefore = await engine.retain(retention.plan());
+      // While a later plan is on its way, more may go by this one.
+      if (telling === tellings) retention.setGone(goneBefore);
     } catch (error) {
       if (stopped) return;
       told = false;

@@ -208,12 +208,15 @@ export function engineQuestionsExam(name: string, make: MakeEngine): void {
       for (const range of [all, part]) await compareAll(range);
 
       const policy = { raw: day, minute: 2 * day, hour: null };
-      await engine.retain({ policies: [policy], ofSeries: new Uint16Array(2) });
+      const none = await engine.retain({ policies: [policy], ofSeries: new Uint16Array(2) });
+      expect(none.filter((time) => !Number.isNaN(time))).toEqual(new Float64Array(0));
       const cutoff = rawCutoff(policy, at);
       const gone = samples.filter(({ time: when }) => when < cutoff).length;
       expect(gone).toBeGreaterThan(2 * daily);
       // A chunk goes when its last reading is out.
       await settle((stats) => stats.purgedReadings > gone - 64);
+      const [, goneBefore] = await engine.retain({ policies: [policy], ofSeries: new Uint16Array(2) });
+      expect(goneBefore).toBe(cutoff);
       const [first] = await readingsOf(engine, { ...all, order: 'asc', limit: 1 });
       expect(first.time).toBe(samples.find(({ time: when }) => when >= cutoff)?.time);
       expect(await readingsOf(engine, { ...all, to: cutoff, order: 'desc', limit: 10 })).toEqual([]);

@@ -58,7 +58,7 @@ class FailingEngine implements Engine {
     });
   }
 
-  retain(plan: RetentionPlan): Promise<void> {
+  retain(plan: RetentionPlan): Promise<Float64Array<ArrayBuffer>> {
     return this.#engine.retain(plan);
   }
 

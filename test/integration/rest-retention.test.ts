@@ -4,13 +4,14 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { EffectiveRetention, Retention } from '../../src/contract/retention.ts';
 import { StorageState } from '../../src/contract/storage.ts';
 import { Ingested } from '../../src/contract/reading.ts';
 import { QuarantineList, Retried } from '../../src/contract/quarantine.ts';
 import { Problem } from '../../src/contract/rest.ts';
 import { GatewayPerTest, publish } from '../support/gateway.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const world = new GatewayPerTest();
 const { http } = world;
@@ -116,6 +117,28 @@ test('a rule deletes what is too old by then, and nothing else', async () => {
   expect((await world.raw('pump-1', 'power')).length).toBe(100);
   expect((await world.raw('pump-2', 'vibration')).length).toBe(100);
   await expect.poll(async () => (await http.get(StorageState, '/api/v1/storage')).readings.purged).toBe(100);
+});
+
+test('what a rule deleted is not put back one by one when it is taken back, and says so', async () => {
+  const folder = tempFolder();
+  onTestFinished(() => folder.remove());
+  await world.restart({ 'data.dir': folder.path });
+  const row = { device: 'pump-1', metric: 'vibration', time: world.noon - 5 * day, value: 1 };
+  await world.post([row, { ...row, metric: 'power' }]);
+  await put([short]);
+  await expect.poll(() => world.raw('pump-1', 'vibration'), { timeout: 20_000 }).toEqual([]);
+  await put([]);
+  const problem = await refusal('POST', '/api/v1/readings', [{ ...row, metric: 'power', value: 2 }, row]);
+  expect(problem.errors).toMatchObject([{ pointer: '/1/time', code: 'time_expired' }]);
+  expect(problem.detail).toMatch(/pump-1\/vibration before 2026-.* were deleted/);
+  const { items } = await http.get(EffectiveRetention, '/api/v1/retention/effective');
+  expect(items).toMatchObject([
+    { metric: 'power', keptFrom: null },
+    { metric: 'vibration', raw: 'forever', keptFrom: world.at(-day) },
+  ]);
+  await world.restart({ 'data.dir': folder.path });
+  await refusal('POST', '/api/v1/readings', [row]);
+  await world.running.stop();
 });
 
 describe('a reading that is too old to be kept', () => {

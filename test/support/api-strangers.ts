@@ -173,6 +173,7 @@ export class Strangers {
         rules: () => checked(() => this.retention),
         defaults: { raw: null, minute: null, hour: null },
         put: async (rules) => checked(() => void this.retention.splice(0, Number.POSITIVE_INFINITY, ...rules)),
+        keptFrom: () => Number.NEGATIVE_INFINITY,
         of: () => checked(() => ({ policy: { raw: null, minute: null, hour: null }, rule: null })),
       },
       erasure: {

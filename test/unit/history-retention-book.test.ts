@@ -80,12 +80,12 @@ describe('RetentionBook', () => {
     book.setRules([rule('lab', { tag: 'room:lab', raw: day })]);
     expect(planned(world)).toEqual({ 'a/x': null });
     tags.set('a', { room: 'lab' });
-    expect(book.registrationsChanged(['a', 'nobody'])).toBe(true);
+    expect(book.registrationsChanged(['a', 'nobody'], noon)).toBe(true);
     expect(planned(world)).toEqual({ 'a/x': day });
     tags.set('a', { room: 'lab', floor: '2' });
-    expect(book.registrationsChanged(['a'])).toBe(false);
+    expect(book.registrationsChanged(['a'], noon)).toBe(false);
     tags.delete('a');
-    expect(book.registrationsChanged(['a'])).toBe(true);
+    expect(book.registrationsChanged(['a'], noon)).toBe(true);
     expect(planned(world)).toEqual({ 'a/x': null });
   });
 
@@ -134,8 +134,47 @@ describe('RetentionBook', () => {
     book.plan();
     expect(refused()).toEqual(expected);
     tags.delete('b');
-    book.registrationsChanged(['b']);
+    book.registrationsChanged(['b'], noon);
+    book.plan();
+    book.setGone(new Float64Array(0));
     expect(refused()).toEqual(expected.with(2, false));
+  });
+
+  it('refuses what would come among readings that were deleted by a shorter rule, or for room, whatever holds now', () => {
+    const { book, series } = bookOf();
+    for (const metric of ['x', 'y']) series.assign('a', metric);
+    book.plan();
+    book.setGone(Float64Array.of(Number.NaN, noon - 7 * day));
+    expect(book.keptFrom(noon)).toBe(noon - 7 * day);
+    expect(book.expired('a', 'x', noon - 7 * day, noon)).toBeNull();
+    expect(book.expired('a', 'x', noon - 7 * day - 1, noon)).toMatch(/^readings of a\/x before 2026-09-14T12:00/);
+    expect(book.expired('a', 'y', 0, noon)).toBeNull();
+    expect(book.expired('b', 'x', 0, noon)).toBeNull();
+    expect(book.keptFromOf('a', 'x', noon)).toEqual({ policy: Number.NEGATIVE_INFINITY, gone: noon - 7 * day });
+    book.setRules([rule('shorter', { raw: 2 * day })]);
+    expect(book.expired('a', 'x', noon - 3 * day, noon)).toMatch(/kept for 2d by the rule "shorter"/);
+    book.setGone(new Float64Array(0));
+    book.setRules([]);
+    expect(book.keptFrom(noon)).toBe(Number.NEGATIVE_INFINITY);
+  });
+
+  it('takes what a rule would have deleted for gone when it is taken back, until the engine says what is', () => {
+    const { book, series, tags } = bookOf();
+    for (const device of ['a', 'b']) series.assign(device, 'x');
+    tags.set('b', { room: 'lab' });
+    book.setRules([rule('lab', { tag: 'room:lab', raw: day }), rule('all', { raw: 3 * day })]);
+    book.plan();
+    const refused = (): readonly boolean[] =>
+      ['a', 'b'].flatMap((device) => [2, 4].map((days) => book.expired(device, 'x', noon - days * day, noon) !== null));
+    expect(refused()).toEqual([false, true, true, true]);
+    tags.delete('b');
+    book.registrationsChanged(['b'], noon);
+    expect(refused()).toEqual([false, true, true, true]);
+    book.setRules([], noon);
+    expect(refused()).toEqual([false, true, true, true]);
+    book.plan();
+    book.setGone(Float64Array.of(Number.NaN, noon - 3 * day, Number.NaN));
+    expect(refused()).toEqual([false, true, false, false]);
   });
 
   it('never lets a reading pass that its own policy would refuse, at any time in any order', () => {

@@ -23,6 +23,9 @@ let tags: Record<string, string>;
 let listener: CatalogListener | undefined;
 let reopened: (() => Promise<void>) | undefined;
 let failure: Error | null;
+/** Each says of a plan that readings of the first series are gone before a time. */
+let answers: ((goneBefore: number) => void)[];
+let retention: RetentionBook;
 
 beforeEach(() => {
   plans = [];
@@ -31,16 +34,19 @@ beforeEach(() => {
   stops = new StopStack(clock, silentLog);
   tags = {};
   failure = null;
+  answers = [];
   registry.assign('a', 'x');
-  const retention = new RetentionBook({
+  retention = new RetentionBook({
     defaults: { raw: null, minute: null, hour: null },
     series: registry,
     tagsOf: () => tags,
   });
-  const retain = ({ policies, ofSeries }: RetentionPlan): Promise<void> => {
+  const retain = ({ policies, ofSeries }: RetentionPlan): Promise<Float64Array<ArrayBuffer>> => {
     if (failure) return Promise.reject(failure);
     plans.push(Array.from(ofSeries.subarray(1), (index) => policies[index].raw));
-    return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<Float64Array<ArrayBuffer>>();
+    answers.push((goneBefore) => resolve(Float64Array.of(Number.NaN, goneBefore)));
+    return promise;
   };
   followRetention(
     { clock, log: silentLog, stops },
@@ -127,7 +133,7 @@ describe('the engine', () => {
   });
 
   it('is told again when the store was opened anew, or did not take it', async () => {
-    await reopened?.();
+    void reopened?.();
     expect(plans.length).toBe(2);
     failure = new Error('closed');
     decide([], [{ ...rule, tag: null }]);
@@ -135,6 +141,22 @@ describe('the engine', () => {
     failure = null;
     clock.advance(60_000);
     expect(plans.at(-1)).toEqual([day]);
+  });
+
+  it('says what is gone, and only the answer to the last plan counts', async () => {
+    answers[0](1_000);
+    await settle(2);
+    expect(retention.keptFrom(clock.now())).toBe(1_000);
+    decide([], [{ ...rule, tag: null }]);
+    decide([{ ...rule, tag: null }], []);
+    const suspected = retention.keptFrom(clock.now());
+    expect(suspected).toBeGreaterThan(clock.now() - 2 * day);
+    answers[1](2_000);
+    await settle(2);
+    expect(retention.keptFrom(clock.now())).toBe(suspected);
+    answers[2](3_000);
+    await settle(2);
+    expect(retention.keptFrom(clock.now())).toBe(3_000);
   });
 
   it('is told again within a minute when it did not take it just after it was opened anew', async () => {

@@ -157,8 +157,8 @@ class SqliteEngine implements Engine {
     }
   }
 
-  async retain(plan: RetentionPlan): Promise<void> {
-    await this.#opened().writer.ask('retain', plan);
+  async retain(plan: RetentionPlan): Promise<Float64Array<ArrayBuffer>> {
+    return await this.#opened().writer.ask('retain', plan);
   }
 
   backup(path: string): Promise<BackupFacts> {

@@ -29,7 +29,7 @@ export class RollupState {
   readonly minute = new TierState();
   readonly hour = new TierState();
   /** Readings before it are purged; NaN when none are. */
-  rawFrom = new Float64Array(0);
+  rawFrom: Float64Array<ArrayBuffer> = new Float64Array(0);
   /** No chunk holds an older reading; infinite without chunks, NaN as long as nobody has looked. */
   oldest = new Float64Array(0);
   /** No chunk ends before, with the same meaning of infinite and NaN: what ends later cannot be purged by time. */

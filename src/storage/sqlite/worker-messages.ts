@@ -46,7 +46,7 @@ export interface WriterCalls {
       readonly budgetState: BudgetState;
     };
   };
-  retain: { question: RetentionPlan; answer: null };
+  retain: { question: RetentionPlan; answer: Float64Array<ArrayBuffer> };
   /** What the maintenance worker shall sum up next; and what came of it. */
   rollupTasks: { question: null; answer: readonly RollupTask[] };
   acceptRollups: { question: readonly RollupResult[]; answer: null };

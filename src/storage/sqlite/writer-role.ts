@@ -3,7 +3,7 @@ import { InvariantError } from '../../base/errors.ts';
 import type { Commit } from '../../domain/commit.ts';
 import type { ReadingColumns } from '../../domain/reading.ts';
 import type { Database } from './database.ts';
-import { headBuffers, sliceHeads } from './reader-heads.ts';
+import { headBuffers, keptOnly, sliceHeads } from './reader-heads.ts';
 import { recover } from './recovery.ts';
 import type { Handlers, Role } from './role.ts';
 import { answerWith } from './role.ts';
@@ -55,7 +55,8 @@ export function writerRole(path: string): Role {
     },
     heads(query) {
       const { state } = opened();
-      const answer = sliceHeads((series) => state.series[series]?.head, state.seq, query);
+      const kept = keptOnly(query, state.rollups.rawFrom);
+      const answer = sliceHeads((series) => state.series[series]?.head, state.seq, kept);
       return { answer, transfer: headBuffers(answer) };
     },
     tick({ now }) {
@@ -67,8 +68,8 @@ export function writerRole(path: string): Role {
       return { answer };
     },
     retain(plan) {
-      opened().retain(plan);
-      return { answer: null };
+      const answer = opened().retain(plan);
+      return { answer, transfer: [answer.buffer] };
     },
     rollupTasks: () => ({ answer: opened().rollupTasks() }),
     acceptRollups(results) {

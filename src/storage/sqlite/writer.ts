@@ -193,10 +193,11 @@ export class Writer {
     this.#budget.look();
   }
 
-  /** From here on this is how long each series is kept. */
-  retain(plan: RetentionPlan): void {
+  /** From here on this is how long each series is kept. Returns the times before which readings are gone already. */
+  retain(plan: RetentionPlan): Float64Array<ArrayBuffer> {
     this.state.retention = plan;
     this.#lookAtKeeping();
+    return this.state.rollups.rawFrom.slice();
   }
 
   /** Of very many series some, so that no commit waits for a look at all of them; the others with the next ticks. */
