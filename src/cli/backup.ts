@@ -1,7 +1,9 @@
 import { existsSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { fileFault, isFileFault } from '../base/file-fault.ts';
 import { systemClock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
 import { systemRandom } from '../base/random.ts';
 import { Catalog } from '../catalog/catalog.ts';
 import { syncFolder } from '../catalog/durable-file.ts';
@@ -84,7 +86,16 @@ async function overRest(url: string, key: string | undefined): Promise<Source> {
     accept: backupMediaType,
   });
   const name = /filename="([\w.-]+)"/.exec(answer.headers['content-disposition'] ?? '')?.[1];
-  return { name: name ?? 'pulsegate.tar', bytes: answer, drop: () => answer.destroy() };
+  return { name: name ?? 'pulsegate.tar', bytes: untilCut(answer), drop: () => answer.destroy() };
+}
+
+async function* untilCut(answer: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* answer;
+  } catch (error) {
+    const detail = `The backup was cut off (${messageOf(error)}); the same command makes another.`;
+    throw new GatewayAnswerError(detail, null, { isTransient: true });
+  }
 }
 
 async function fromFiles<T>(config: Config, use: (source: Source) => Promise<T>): Promise<T> {
@@ -113,7 +124,10 @@ async function save(source: Source, target: string): Promise<string> {
   }
   const part = `${path}.part`;
   const progress = new Progress({ out: process.stderr, clock: systemClock, noun: 'bytes' });
-  const file = await open(part, 'w', 0o600);
+  const file = await open(part, 'w', 0o600).catch((error: unknown) => {
+    source.drop();
+    throw notWritten(path, error);
+  });
   try {
     let count = 0;
     for await (const piece of source.bytes) {
@@ -129,11 +143,15 @@ async function save(source: Source, target: string): Promise<string> {
   } catch (error) {
     source.drop();
     await rm(part, { force: true });
-    throw error;
+    throw isFileFault(error) ? notWritten(path, error) : error;
   } finally {
     progress.end();
     await file.close();
   }
+}
+
+function notWritten(path: string, error: unknown): BackupError {
+  return new BackupError(`${path} cannot be written: ${fileFault(error)}.`, { cause: error });
 }
 
 function isFolder(path: string): boolean {

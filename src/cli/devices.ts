@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { messageOf } from '../base/errors.ts';
+import { fileFault } from '../base/file-fault.ts';
 import { type Device, DeviceCreated, DeviceList, DeviceTokenCreated, devicesPerRequest } from '../contract/device.ts';
 import { ImportFileError, readDeviceTable, readTag } from './device-table.ts';
 import { type ClientFlags, GatewayClient } from './gateway-client.ts';
@@ -129,7 +129,7 @@ async function textOf(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new ImportFileError(`${file} cannot be read: ${messageOf(error)}`);
+    throw new ImportFileError(`${file} cannot be read: ${fileFault(error)}.`);
   }
 }
 

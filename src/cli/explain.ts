@@ -1,3 +1,5 @@
+import { fileFault, isFileFault } from '../base/file-fault.ts';
+
 /** An error as a person at a terminal should read it: a sentence and what to do, no stack for what is not our fault. */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
@@ -9,6 +11,7 @@ export function explain(error: unknown): string {
     return `Port ${port} on ${address} needs more rights than this process has; ports from 1024 on do not.`;
   }
   if (code === 'EADDRNOTAVAIL') return `${address} is not an address of this machine; see --http-host and --mqtt-host.`;
+  if (isFileFault(error)) return `${error.path ?? 'A file'}: ${fileFault(error)}.`;
   return expected.has(error.name) ? error.message : (error.stack ?? error.message);
 }
 

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Writable } from 'node:stream';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
+import { fileFault, isFileFault } from '../base/file-fault.ts';
 import { type Random, systemRandom } from '../base/random.ts';
 import { parseMoment } from '../api/moment.ts';
 import { countText, Progress, spanText } from './progress.ts';
@@ -43,7 +44,12 @@ export async function exportReadings(flags: ExportFlags): Promise<void> {
   const before = rows.count;
   const target = await openTarget(flags, rows);
   const progress = new Progress({ out: process.stderr, clock: systemClock, noun: 'readings' });
-  const download = { gateway, query, rows, target, progress, clock: systemClock, random: systemRandom };
+  const stopping = new AbortController();
+  const onInterrupt = (): void => stopping.abort(new ExportFileError('Stopped.'));
+  // Of what went to standard output nobody could go on.
+  if (flags.output !== undefined) process.once('SIGINT', onInterrupt);
+  const { signal } = stopping;
+  const download = { gateway, query, rows, target, progress, signal, clock: systemClock, random: systemRandom };
   try {
     await receive(download);
     await write(target, rows.finish());
@@ -55,14 +61,21 @@ export async function exportReadings(flags: ExportFlags): Promise<void> {
     if (flags.output !== undefined && rows.passed === 0) await unlink(flags.output);
     if (flags.output !== undefined && rows.count > 0) {
       const kept = `${countText(rows.count)} readings are in ${flags.output}; the same command with --resume goes on.`;
-      throw new ExportFileError(`${messageOf(error)}\n${kept}`, { cause: error });
+      throw new ExportFileError(`${reasonOf(error, flags.output)}\n${kept}`, { cause: error });
     }
     throw error;
+  } finally {
+    process.off('SIGINT', onInterrupt);
   }
   progress.end();
   const more = before > 0 ? `${countText(rows.count - before)} more readings` : `${countText(rows.count)} readings`;
   const where = flags.output === undefined ? '' : ` in ${flags.output}`;
   console.error(`${more}${where}, in ${spanText(progress.elapsed)}.`);
+  if (rows.count === 0) console.error('Either no series is called that, or none has readings in that time.');
+}
+
+function reasonOf(error: unknown, output: string): string {
+  return isFileFault(error) ? `${output} cannot be written: ${fileFault(error)}.` : messageOf(error);
 }
 
 /** By the name of the file where no format was named; CSV where neither says. */
@@ -132,7 +145,7 @@ async function openTarget({ output, resume }: ExportFlags, rows: WholeRows): Pro
 function ignore(): void {}
 
 function cannotOpen(output: string, error: NodeJS.ErrnoException): ExportFileError {
-  if (error.code !== 'EEXIST') return new ExportFileError(`${output} cannot be written: ${error.message}`);
+  if (error.code !== 'EEXIST') return new ExportFileError(`${output} cannot be written: ${fileFault(error)}.`);
   return new ExportFileError(`${output} is there already; --resume goes on with it, another name leaves it alone.`);
 }
 
@@ -142,13 +155,15 @@ interface Download {
   readonly rows: WholeRows;
   readonly target: Writable;
   readonly progress: Progress;
+  /** Ends asking and waiting. */
+  readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly random: Random;
 }
 
 /** Asks until an answer came to its end. Attempts count anew from every reading that came. */
 async function receive(download: Download): Promise<void> {
-  const { rows, progress, clock, random } = download;
+  const { rows, progress, signal, clock, random } = download;
   let attempt = 0;
   for (;;) {
     const before = rows.count;
@@ -156,20 +171,22 @@ async function receive(download: Download): Promise<void> {
       await receiveOnce(download);
       return;
     } catch (error) {
+      // Whatever failed then failed because of it.
+      signal.throwIfAborted();
       if (rows.count > before) attempt = 0;
       const delay = delayBefore(++attempt, error, { random, hasAnswered: rows.count > 0 });
       if (delay === null) throw error;
       progress.note(`waiting: ${messageOf(error)}`);
-      await clock.sleep(delay);
+      await clock.sleep(delay, signal);
       progress.note('');
     }
   }
 }
 
-async function receiveOnce({ gateway, query, rows, target, progress }: Download): Promise<void> {
+async function receiveOnce({ gateway, query, rows, target, progress, signal }: Download): Promise<void> {
   const position = rows.position();
   if (position !== null) query.set('after', position);
-  const answer = await gateway.open('GET', `/readings?${query.toString()}`, { accept: '*/*', silenceMax });
+  const answer = await gateway.open('GET', `/readings?${query.toString()}`, { accept: '*/*', silenceMax, signal });
   rows.restart();
   const total = totalOf(answer, rows.count);
   const chunks = (answer as AsyncIterable<Buffer>)[Symbol.asyncIterator]();

@@ -69,6 +69,11 @@ export class FileImport {
     });
   }
 
+  /** As what the file was read. */
+  get format(): ImportFormat {
+    return this.#format;
+  }
+
   get refusedPath(): string {
     return this.#parts.refusedPath;
   }
@@ -86,7 +91,8 @@ export class FileImport {
   /** Rejects with `ImportFileError`, what is acknowledged so far being written down, when it cannot go on. */
   async run(): Promise<Tally> {
     const { file, mark } = this.#parts;
-    await this.#refusedRows.begin(mark?.line ?? 1);
+    // What was refused behind the mark is read, and refused, once more.
+    this.#tally.refused = await this.#refusedRows.begin(mark?.line ?? 1);
     try {
       await this.#send();
       await this.#lanes.flush();
@@ -184,19 +190,22 @@ export class FileImport {
   async #mark(): Promise<void> {
     const { file } = this.#parts;
     const { begin, line } = this.#lanes.pending ?? this.#position;
-    if (file === '-' || this.#isUntouched) return;
+    if (file === '-' || this.#isNothingTaken) return;
     await writeMark(file, { begin, line, format: this.#format, ...this.#tally, head: await headOf(file) });
   }
 
-  get #isUntouched(): boolean {
-    const { stored, replaced, identical, refused } = this.#tally;
-    return stored + replaced + identical + refused === 0;
+  get #isNothingTaken(): boolean {
+    const { stored, replaced, identical } = this.#tally;
+    return stored + replaced + identical === 0;
   }
 
-  #cutShort(error: unknown): unknown {
+  #cutShort(thrown: unknown): unknown {
+    const { signal } = this.#stopping;
+    // Whatever was under way then failed because of it.
+    const error: unknown = signal.aborted ? signal.reason : thrown;
     const { file } = this.#parts;
     const { line } = this.#lanes.pending ?? this.#position;
-    if (file === '-' || this.#isUntouched) return error;
+    if (file === '-' || this.#isNothingTaken) return error;
     const rest = `Everything before line ${countText(line)} is taken; the same command goes on there.`;
     return new ImportFileError(`${messageOf(error)}\n${rest}`, { cause: error });
   }

@@ -139,7 +139,10 @@ function refusal(status: number, text: string, retryAfter: number | null): Gatew
     return new GatewayAnswerError(`The answer was ${status} and not of a gateway; see --url.`, null, facts);
   }
   const { code, detail, errors = [] } = problem.data;
-  const faults = errors.map((fault) => `  ${fault.pointer ?? fault.parameter ?? ''} ${fault.detail}`);
+  const faults = errors.map(({ pointer, parameter = '', detail: fault }) => {
+    // Of a single one the detail has said it all but where it is.
+    return fault === detail ? `  at ${pointer ?? parameter}` : `  ${pointer ?? parameter} ${fault}`;
+  });
   const advice = code === 'unauthorized' ? '; this command takes it from PULSEGATE_KEY or --key' : '';
   return new GatewayAnswerError([`${detail}${advice} (${code})`, ...faults].join('\n'), code, facts);
 }

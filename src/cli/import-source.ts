@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { messageOf } from '../base/errors.ts';
+import { fileFault } from '../base/file-fault.ts';
 import { ImportFileError } from './device-table.ts';
 
 const pieceBytes = 262_144;
@@ -32,7 +32,7 @@ export class ImportSource {
     try {
       for (;;) {
         const { done, value } = await chunks.next().catch((error: unknown) => {
-          throw new ImportFileError(`${this.#name} cannot be read: ${messageOf(error)}`, { cause: error });
+          throw new ImportFileError(`${this.#name} cannot be read: ${fileFault(error)}.`, { cause: error });
         });
         if (done) return;
         const rest = value.subarray(Math.min(skip, value.length));

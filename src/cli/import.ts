@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { systemClock } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
+import { fileFault } from '../base/file-fault.ts';
 import { systemRandom } from '../base/random.ts';
 import { ImportFileError } from './device-table.ts';
 import { FileImport } from './file-import.ts';
@@ -54,14 +54,18 @@ export async function importReadings(file: string, flags: ImportFlags): Promise<
   const where = refused === 0 ? '' : ` (${work.refusedPath} says why)`;
   const counts = `${countText(stored)} stored, ${countText(replaced)} replaced, ${countText(identical)} identical`;
   console.log(`${counts}, ${countText(refused)} refused${where}, in ${spanText(work.elapsed)}.`);
-  if (refused > 0) process.exitCode = 1;
+  if (refused === 0) return;
+  process.exitCode = 1;
+  if (stored + replaced + identical === 0) {
+    console.error(`Nothing of it could be read as ${work.format}; --format says what else it is.`);
+  }
 }
 
 async function sizeOf(file: string): Promise<number> {
   try {
     return (await stat(file)).size;
   } catch (error) {
-    throw new ImportFileError(`${file} cannot be read: ${messageOf(error)}`);
+    throw new ImportFileError(`${file} cannot be read: ${fileFault(error)}.`);
   }
 }
 

@@ -18,10 +18,12 @@ export class RefusedRows {
     this.#path = path;
   }
 
-  /** Begins anew, or keeps what an earlier run wrote of lines before `line`. */
-  async begin(line: number): Promise<void> {
-    this.#isContinued = line > 1 && (await this.#keepBefore(line));
-    if (!this.#isContinued) await rm(this.#path, { force: true });
+  /** Begins anew, or keeps what an earlier run wrote of lines before `line`. Returns how many rows that is. */
+  async begin(line: number): Promise<number> {
+    const kept = line > 1 ? await this.#keepBefore(line) : null;
+    this.#isContinued = kept !== null;
+    if (kept === null) await rm(this.#path, { force: true });
+    return kept ?? 0;
   }
 
   add({ row, code, detail }: RefusedRow): void {
@@ -53,26 +55,29 @@ export class RefusedRows {
     return file;
   }
 
-  /** Whether there was a file. */
-  async #keepBefore(line: number): Promise<boolean> {
+  /** How many rows stay; null where there was no file. */
+  async #keepBefore(line: number): Promise<number | null> {
     const kept = createWriteStream(`${this.#path}.new`);
+    let count = 0;
     const rows = new FileRows('csv');
     try {
       for await (const chunk of createReadStream(this.#path) as AsyncIterable<Buffer>) {
         for (const row of rows.push(chunk)) {
           const refused = Number(readCsvRecord(row.bytes.toString())?.[0].text);
+          if (refused >= line) continue;
           // The header is no number.
-          if (!(refused >= line) && !kept.write(row.bytes)) await once(kept, 'drain');
+          if (refused < line) count++;
+          if (!kept.write(row.bytes)) await once(kept, 'drain');
         }
       }
     } catch {
       kept.destroy();
       await rm(`${this.#path}.new`, { force: true });
-      return false;
+      return null;
     }
     kept.end();
     await once(kept, 'close');
     await rename(`${this.#path}.new`, this.#path);
-    return true;
+    return count;
   }
 }

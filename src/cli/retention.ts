@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { messageOf } from '../base/errors.ts';
+import { fileFault } from '../base/file-fault.ts';
 import { Retention, type RetentionRule } from '../contract/retention.ts';
 import { ImportFileError } from './device-table.ts';
 import { type ClientFlags, GatewayClient } from './gateway-client.ts';
@@ -37,7 +38,7 @@ async function textOf(file: string): Promise<string> {
   try {
     return await readFile(file === '-' ? '/dev/stdin' : file, 'utf8');
   } catch (error) {
-    throw new ImportFileError(`${file} cannot be read: ${messageOf(error)}`);
+    throw new ImportFileError(`${file} cannot be read: ${fileFault(error)}.`);
   }
 }
 
@@ -45,7 +46,7 @@ function parsed(text: string, file: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new ImportFileError(`${file} is not JSON: ${messageOf(error)}`);
+    throw new ImportFileError(`${file} is not JSON: ${messageOf(error)}.`);
   }
 }
 

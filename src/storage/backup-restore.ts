@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '../base/errors.ts';
+import { fileFault } from '../base/file-fault.ts';
 import type { Random } from '../base/random.ts';
 import { randomId } from '../base/random.ts';
 import { BackupError } from './backup-archive.ts';
@@ -19,6 +19,7 @@ const unfinished = 'restore.part';
 
 /** Checks a backup without unpacking it: every file has the length and checksum that the manifest says. Throws `BackupError`. */
 export async function checkBackup(path: string): Promise<BackupManifest> {
+  await refuseUnreadable(path);
   return readArchive(path, (file) => sumOf(file.content));
 }
 
@@ -28,6 +29,7 @@ export async function checkBackup(path: string): Promise<BackupManifest> {
  * meets a gap instead of commits that came to be twice. Throws `BackupError`; the folder is then as it was.
  */
 export async function restoreBackup(path: string, dir: string, random: Random): Promise<BackupManifest> {
+  await refuseUnreadable(path);
   const isNew = await makeEmptyFolder(dir);
   const lock = await lockDataFolder(dir);
   const part = join(dir, unfinished);
@@ -42,10 +44,21 @@ export async function restoreBackup(path: string, dir: string, random: Random): 
     isRestored = true;
     return manifest;
   } catch (error) {
-    throw error instanceof BackupError ? error : new BackupError(messageOf(error), { cause: error });
+    throw error instanceof BackupError
+      ? error
+      : new BackupError(`Nothing was restored into ${dir}: ${fileFault(error)}.`, { cause: error });
   } finally {
     lock.release();
     if (!isRestored) await clear(dir, isNew);
+  }
+}
+
+async function refuseUnreadable(path: string): Promise<void> {
+  try {
+    await using file = await open(path, 'r');
+    await file.read(Buffer.alloc(1));
+  } catch (error) {
+    throw new BackupError(`${path} cannot be read: ${fileFault(error)}.`, { cause: error });
   }
 }
 

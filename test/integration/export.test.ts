@@ -131,6 +131,35 @@ test('a gateway that does not come back leaves whole rows, and says how to go on
   expect(readFileSync(file, 'utf8')).toMatch(/\r\n$/);
 });
 
+test('an export that the user stops leaves whole rows, and goes on the next time', async () => {
+  const file = join(folder.path, 'stopped.csv');
+  const child = spawn(process.execPath, [main, 'export', '--url', proxy.url, '-o', file], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let err = '';
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  mishap = (number) => {
+    if (number === 0) return { kind: 'cut', afterBytes: 200_000 };
+    // The rest is asked for, and would never come.
+    child.kill('SIGINT');
+    return { kind: 'silence' };
+  };
+  const [code] = await once(child, 'close');
+  expect([code, err]).toEqual([
+    1,
+    expect.stringMatching(/^Stopped\.\n[\d,]+ readings are in .*; the same command with/),
+  ]);
+  expect(readFileSync(file, 'utf8')).toMatch(/\r\n$/);
+  mishap = () => ({ kind: 'none' });
+  await exported('-o', file, '--resume');
+  expect(readFileSync(file, 'utf8').split('temperature').length - 1).toBe(devices.length * perDevice);
+});
+
+test('a filter that fits nothing is said to', async () => {
+  const { code, err } = await exported('--device', 'dev-9');
+  expect([code, err]).toEqual([0, expect.stringContaining('no series is called that')]);
+});
+
 test('whoever reads only the begin gets it, without a complaint', async () => {
   const child = spawn(process.execPath, [main, 'export', '--url', proxy.url], { stdio: ['ignore', 'pipe', 'pipe'] });
   let err = '';

@@ -205,6 +205,23 @@ test('an import that the user stops goes on there the next time', async () => {
   expect(out).toMatch(/^20,000 stored, 0 replaced, 0 identical/);
 });
 
+test('lines that were refused before an import was cut are counted once', async () => {
+  const begin = 'device,metric,time,value\ndev-0,m,2026-06-01T00:00:00Z,1\ndev-0,m,then,2\n';
+  const file = write('readings.csv', `${begin}${csvOf(10_000, 1).split('\r\n').slice(1).join('\n')}`);
+  mishap = (number) => (number < 1 ? { kind: 'none' } : { kind: 'answer', status: 500 });
+  expect((await importFile(file)).code).toBe(1);
+  const { out } = await importFile(file);
+  mishap = () => ({ kind: 'none' });
+  const rest = await importFile(file);
+  expect([out, rest.out]).toEqual(['', expect.stringMatching(/^10,001 stored, 0 replaced, 0 identical, 1 refused/)]);
+  expect(readFileSync(`${file}.refused`, 'utf8')).toMatch(/^line,code,detail,row\r\n3,time_invalid,[^\n]*\r\n$/);
+});
+
+test('a file of something else says as what it was read', async () => {
+  const { code, err } = await importFile(write('notes.txt', 'hello world\n'));
+  expect([code, err]).toEqual([1, 'Nothing of it could be read as influx; --format says what else it is.\n']);
+});
+
 test('another file of the same name begins at its first line', async () => {
   const file = write('readings.csv', csvOf(10_000, 1));
   mishap = (number) => (number < 1 ? { kind: 'none' } : { kind: 'answer', status: 500 });
