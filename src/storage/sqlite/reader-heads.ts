@@ -26,6 +26,18 @@ export interface HeadSlices {
   readonly columns: SampleColumns;
 }
 
+/**
+ * The query less what lies before `rawFrom`, by series (NaN where nothing is purged): late readings of purged time are no
+ * longer told, and shall not take the place of those that are.
+ */
+export function keptOnly(query: HeadsQuery, rawFrom: Float64Array): HeadsQuery {
+  const ranges = query.ranges.map((range) => {
+    const from = rawFrom[range.series];
+    return from > range.from ? { ...range, from } : range;
+  });
+  return { ...query, ranges };
+}
+
 /** Copies out of the heads. Runs in the writer's thread. */
 export function sliceHeads(headOf: (series: number) => Head | undefined, seq: number, query: HeadsQuery): HeadSlices {
   const { ranges, limitAll } = query;
