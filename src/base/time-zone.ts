@@ -42,15 +42,19 @@ export function offsetAt(zone: string, time: number): number {
   return timeZone(zone).offsetAt(time);
 }
 
+/** By the name that the runtime gives them, and by every name that was asked for. */
+const zones = new Map<string, TimeZone>();
 const known = new Map<string, TimeZone>();
 
 /** The zone of this name, the same one for each call. Throws `RangeError` when there is none. */
 export function timeZone(name: string): TimeZone {
   let zone = known.get(name);
   if (!zone) {
-    // A name may be written in any case, so there is no end to them.
+    // A name may be written in any case, so there is no end to them, but only to zones: each costs much to learn.
     if (known.size >= 1_000) known.clear();
-    zone = new TimeZone(name);
+    const proper = new Intl.DateTimeFormat('en-US', { timeZone: name }).resolvedOptions().timeZone;
+    zone = zones.get(proper) ?? new TimeZone(proper);
+    zones.set(proper, zone);
     known.set(name, zone);
   }
   return zone;

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isTimeZone, offsetAt } from '../../src/base/time-zone.ts';
+import { isTimeZone, offsetAt, timeZone } from '../../src/base/time-zone.ts';
 import { type BucketGrid, calendarUnits } from '../../src/domain/bucket-grid.ts';
 import { gridOf } from '../../src/history/bucket-grid.ts';
 
@@ -98,6 +98,12 @@ describe('a zone', () => {
       expect(isTimeZone(name), name).toBe(false);
     }
     expect(() => offsetAt('Mars/Base', 0)).toThrow(RangeError);
+  });
+
+  test('is learnt once, however its name is written', () => {
+    const vienna = timeZone('Europe/Vienna');
+    for (const name of ['europe/vienna', 'EUROPE/VIENNA', 'eUROPE/vIENNA']) expect(timeZone(name)).toBe(vienna);
+    expect(timeZone('Europe/Rome')).not.toBe(vienna);
   });
 
   test('is as far ahead of UTC as its wall clock shows', () => {
