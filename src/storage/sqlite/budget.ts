@@ -112,7 +112,7 @@ export class Budget {
   /** Where the oldest chunk of a series that is not yet purged ends. */
   #endOfOldest(series: number, from: number): number {
     const row = this.#statements
-      .get('SELECT time_max FROM chunk WHERE series = ? AND late = 0 AND time_max >= ? ORDER BY time_max LIMIT 1')
+      .get('SELECT time_max FROM kept_chunk WHERE series = ? AND late = 0 AND time_max >= ? ORDER BY time_max LIMIT 1')
       .get(series, from);
     return row ? numberIn(row, 0) + 1 : from + togetherMs;
   }

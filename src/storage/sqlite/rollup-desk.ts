@@ -252,10 +252,10 @@ export class RollupDesk {
     rollups.firstEnd[series] = Number.POSITIVE_INFINITY;
     if (!hasChunks) return;
     const inOrder = this.#statements
-      .get('SELECT time_min, time_max FROM chunk WHERE series = ? AND late = 0 ORDER BY time_max LIMIT 1')
+      .get('SELECT time_min, time_max FROM kept_chunk WHERE series = ? AND late = 0 ORDER BY time_max LIMIT 1')
       .get(series);
     const late = this.#statements
-      .get('SELECT min(time_min), min(time_max) FROM chunk WHERE series = ? AND late = 1')
+      .get('SELECT min(time_min), min(time_max) FROM kept_chunk WHERE series = ? AND late = 1')
       .get(series);
     if (late && late[0] !== null) {
       rollups.oldest[series] = numberIn(late, 0);
