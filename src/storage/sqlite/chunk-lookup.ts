@@ -5,8 +5,8 @@ import { faultOf, Statements } from './database.ts';
 import type { Stretch } from './head.ts';
 import { firstAtOrAfter } from './head.ts';
 
-/** Readings kept unpacked, 16 bytes each: a full chunk of a thousand series that are sent once more side by side. */
-const readingsKeptMax = 1 << 20;
+/** Readings kept unpacked, 16 bytes each: chunks of more than a thousand series that are sent once more side by side. */
+const readingsKeptMax = 1 << 21;
 const nothing: Stretch = { count: 0, times: new Float64Array(0), values: new Float64Array(0), kinds: null, texts: [] };
 
 /**

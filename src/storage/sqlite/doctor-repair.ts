@@ -30,7 +30,7 @@ export function setAside(database: Database, findings: readonly Finding[], aside
   const rows = findings.flatMap((finding) => rowOf(statements, finding) ?? []);
   if (rows.length > 0) writeAside(aside, rows);
   const state = stateOf(statements);
-  const store = new ChunkStore(database, state, { forget: () => {} });
+  const store = new ChunkStore(database, state, { forget: () => {}, changed: () => {} });
   store.change(new StorageTransaction(database), 'deleted', (edit) => {
     for (const finding of findings) {
       if (finding.kind === 'chunk') {
