@@ -153,6 +153,30 @@ export function engineQuestionsExam(name: string, make: MakeEngine): void {
       expect((await long).parts[0].buckets.columns).toEqual([[499.5]]);
     });
 
+    it('long questions that come all at once are all answered, and those that are cut off by the end are refused', async () => {
+      const rows = Array.from({ length: 60_000 }, (_, index): Row => [1, index * 1_000, (index * 7919) % 1_000]);
+      for (let seq = 1; seq <= 12; seq++) {
+        const part = rows.slice((seq - 1) * 5_000, seq * 5_000);
+        await engine.commit(commitOf(seq, part, { newSeries: seq === 1 ? newSeries(1) : [] }));
+      }
+      clock.advance(120_000);
+      await untilStats(engine, ({ headReadings }) => headReadings === 0);
+      const ask = () =>
+        engine.reader.aggregate({
+          ...wish(1e9, [{ kind: 'median' }], 'gauge', 'none'),
+          ranges: [{ series: 1, from: 0, to: 1e9 }],
+        });
+      const answers = await Promise.all(Array.from({ length: 30 }, ask));
+      for (const { parts } of answers) expect(parts[0].buckets.columns).toEqual([[499.5]]);
+      const cut = Promise.allSettled(Array.from({ length: 30 }, ask));
+      await engine.close();
+      // None is left waiting for one before it.
+      const ends = await cut;
+      expect(ends.some(({ status }) => status === 'rejected')).toBe(true);
+      await engine.open();
+      expect((await ask()).parts[0].buckets.columns).toEqual([[499.5]]);
+    }, 60_000);
+
     it('a question is answered the same from rollups, under which late readings are written, and after the readings are gone', async () => {
       const day = 86_400_000;
       const begin = Math.ceil(1_790_000_000_000 / day) * day;

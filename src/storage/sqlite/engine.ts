@@ -21,6 +21,7 @@ import { headsOfRanges } from './reader-estimate.ts';
 import type { HeadSlices, HeadsQuery } from './reader-heads.ts';
 import { headsOfPage } from './reader-heads.ts';
 import type { BudgetState } from './budget.ts';
+import { QuestionTurns } from './question-turns.ts';
 import { CallFailedError, WorkerLink } from './worker-link.ts';
 import type { LongAnswer, LongQuestion, MaintenanceCalls, ReaderCalls, WriterCalls } from './worker-messages.ts';
 
@@ -58,6 +59,8 @@ export interface SqliteEngineOptions {
 const checkpointFrames = 1_024;
 /** … or after this long. */
 const checkpointAfterMs = 30_000;
+/** Questions that take more than one run and are gone on with at the same time. */
+const longAtOnce = 8;
 /** Damaged chunks that are logged one by one. */
 const damageLoggedMax = 1_000;
 /** A budget that is not kept is told of this often at most. */
@@ -90,6 +93,7 @@ class SqliteEngine implements Engine {
   #isReserveWhole = true;
   #checkpointedAt = 0;
   #lastTask = 0;
+  readonly #turns = new QuestionTurns(longAtOnce);
   readonly #damageLogged = new Set<string>();
 
   constructor(options: SqliteEngineOptions) {
@@ -305,12 +309,20 @@ class SqliteEngine implements Engine {
   ): Promise<Answer> {
     const task = ++this.#lastTask;
     let question: Query | null = query;
-    for (let left = needed; ; ) {
-      const heads = await this.#opened().writer.ask('heads', left);
-      const found = await ask({ task, query: question, heads });
-      if (found.isDone) return found.answer;
-      left = found.left;
-      question = null;
+    let hasTurn = false;
+    try {
+      for (let left = needed; ; ) {
+        const heads = await this.#opened().writer.ask('heads', left);
+        const found = await ask({ task, query: question, heads });
+        if (found.isDone) return found.answer;
+        left = found.left;
+        question = null;
+        // What is answered in one run waits for nobody.
+        if (!hasTurn) await this.#turns.take();
+        hasTurn = true;
+      }
+    } finally {
+      if (hasTurn) this.#turns.giveBack();
     }
   }
 
