@@ -1,0 +1,37 @@
+import * as fc from 'fast-check';
+import { describe, it } from 'vitest';
+import { RigStore } from '../support/history-rig-store.ts';
+import { anyStep, HistoryScript } from './engine-history-model.ts';
+
+/**
+ * Everything that can happen to history, in any order, beside plain lists. What fails is printed with its seed and as the
+ * shortest script. `PULSEGATE_MODEL_SECONDS=600` looks for so long, with other scripts each time; `PULSEGATE_MODEL_SEED`
+ * repeats a run.
+ */
+const seconds = Number(process.env.PULSEGATE_MODEL_SECONDS ?? 0);
+const seed = process.env.PULSEGATE_MODEL_SEED;
+
+describe('history', () => {
+  it(
+    'says the same as plain lists, whatever is written, deleted, sealed, merged, summed up, purged, killed and asked in whatever order',
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(anyStep, { minLength: 5, maxLength: 60, size: 'max' }), async (steps) => {
+          const store = new RigStore();
+          try {
+            await new HistoryScript(store).play(steps);
+          } finally {
+            store.rig.close();
+          }
+        }),
+        {
+          numRuns: seconds > 0 ? 1_000_000 : 110,
+          // Looking for the shortest script ends, too.
+          interruptAfterTimeLimit: (seconds > 0 ? seconds : 100) * 1_000,
+          ...(seed === undefined ? {} : { seed: Number(seed) }),
+        },
+      );
+    },
+    seconds * 1_000 + 120_000,
+  );
+});
