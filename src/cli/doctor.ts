@@ -83,7 +83,7 @@ function repair(path: string, findings: readonly Finding[]): string {
     const rows = setAside(database, findings, aside);
     return rows === 0
       ? 'Mended; nothing is lost.'
-      : `Set aside ${countText(rows)} rows in ${aside}. What is said of them above is lost to the gateway, which starts with the rest.`;
+      : `Set aside ${countText(rows)} ${rows === 1 ? 'row' : 'rows'} in ${aside}. What is said of them above is lost to the gateway, which starts with the rest.`;
   } finally {
     database.close();
   }
