@@ -49,12 +49,12 @@ it('every default in the table of limits is the default', () => {
 });
 
 it('every family of /metrics that it names is one', () => {
-  const files = ['metrics.ts', 'mqtt-metrics.ts'];
+  const files = ['metrics.ts', 'mqtt-metrics.ts', 'storage-metrics.ts'];
   const sources = files.map((file) => readFileSync(join(root, 'src/api', file), 'utf8')).join('\n');
   const named = [...readme.matchAll(/`(pulsegate_\w+)`/g)].map(([, name]) => name);
   expect(named.length).toBeGreaterThan(15);
   const isThere = (name: string): boolean =>
-    sources.includes(`'${name}'`) || sources.includes(`'${name.replace('pulsegate_mqtt_', '')}'`);
+    sources.includes(`'${name}'`) || sources.includes(`'${name.replace(/^pulsegate_(mqtt|storage)_/, '')}'`);
   expect(named.filter((name) => !isThere(name))).toEqual([]);
 });
 
