@@ -1,7 +1,10 @@
 import * as fc from 'fast-check';
 import { describe, it } from 'vitest';
+import { silentLog } from '../../src/base/log.ts';
+import { createSqliteEngine } from '../../src/storage/sqlite/engine.ts';
+import { EngineStore } from '../support/history-engine-store.ts';
 import { RigStore } from '../support/history-rig-store.ts';
-import { anyStep, HistoryScript } from './engine-history-model.ts';
+import { anyStep, HistoryScript, outerStep } from './engine-history-model.ts';
 
 /**
  * Everything that can happen to history, in any order, beside plain lists. What fails is printed with its seed and as the
@@ -34,4 +37,19 @@ describe('history', () => {
     },
     seconds * 1_000 + 120_000,
   );
+
+  it('says the same when the engine works beside the questions, in threads of its own', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(outerStep, { minLength: 10, maxLength: 60, size: 'max' }), async (steps) => {
+        const store = new EngineStore((options) => createSqliteEngine({ ...options, log: silentLog }));
+        try {
+          await store.open();
+          await new HistoryScript(store).play(steps);
+        } finally {
+          await store.close();
+        }
+      }),
+      { numRuns: 5, interruptAfterTimeLimit: 60_000, ...(seed === undefined ? {} : { seed: Number(seed) }) },
+    );
+  }, 120_000);
 });
