@@ -40,7 +40,7 @@ export async function exportReadings(flags: ExportFlags): Promise<void> {
   const query = questionOf(flags, format, systemClock.now());
   const gateway = new GatewayClient(flags, process.env);
   const rows = new WholeRows(format);
-  if (flags.resume) await takeUp(flags, rows);
+  if (flags.resume) await takeUp(flags, format, rows);
   const before = rows.count;
   const target = await openTarget(flags, rows);
   const progress = new Progress({ out: process.stderr, clock: systemClock, noun: 'readings' });
@@ -108,16 +108,39 @@ function questionOf(flags: ExportFlags, format: FileFormat, now: number): URLSea
   return query;
 }
 
-/** Reads what an earlier run left, and cuts off what is not a whole row. */
-async function takeUp({ output }: ExportFlags, rows: WholeRows): Promise<void> {
+/** Reads what an earlier run left, and cuts off what is not a whole row. A file that no export began is left as it is. */
+async function takeUp({ output }: ExportFlags, format: FileFormat, rows: WholeRows): Promise<void> {
   if (output === undefined) throw new ExportFileError('--resume needs the file to go on with; name it with --output.');
   const size = await sizeOf(output);
   if (size === null) return;
+  let first: Buffer | null = null;
   for await (const chunk of createReadStream(output, { highWaterMark: 1_048_576 }) as AsyncIterable<Buffer>) {
+    first ??= Buffer.from(chunk.subarray(0, 64));
     rows.push(chunk);
+  }
+  if (first && !isBegun(first.toString(), format, rows)) {
+    throw new ExportFileError(`${output} is no export as ${format}; it was left as it is.`);
   }
   if (rows.passed < size) await truncate(output, rows.passed);
   rows.restart();
+}
+
+/** How what an export writes begins; a line of line protocol is known when it is whole. */
+const begins: Readonly<Record<FileFormat, string>> = {
+  csv: 'device,metric,time,value,unit',
+  ndjson: '{"device":"',
+  influx: '',
+  senml: '[{"n":"',
+};
+
+function isBegun(first: string, format: FileFormat, rows: WholeRows): boolean {
+  const begin = begins[format];
+  if (!first.startsWith(begin.slice(0, first.length)) && first !== '[]') return false;
+  try {
+    return rows.position() !== null || begin !== '';
+  } catch {
+    return false;
+  }
 }
 
 async function sizeOf(path: string): Promise<number | null> {

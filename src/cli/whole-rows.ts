@@ -38,6 +38,7 @@ export class WholeRows {
     let from = 0;
     let begin = 0;
     let end = 0;
+    const before = this.#count;
     for (let next = this.#scanner.next(bytes, this.#held.length); next !== -1; next = this.#scanner.next(bytes, next)) {
       begin = end;
       end = next;
@@ -49,7 +50,8 @@ export class WholeRows {
       this.#held = bytes;
       return Buffer.alloc(0);
     }
-    this.#last = Buffer.from(bytes.subarray(begin, end));
+    // The header alone says nothing of how far the rows have come.
+    if (this.#count > before) this.#last = Buffer.from(bytes.subarray(begin, end));
     this.#held = Buffer.from(bytes.subarray(end));
     this.#passed += end - from;
     return bytes.subarray(from, end);
@@ -68,9 +70,12 @@ export class WholeRows {
     this.#isFirstOfAnswer = true;
   }
 
-  /** `device/metric/time` of the last reading that has passed; null before the first. Throws where it cannot be read. */
+  /** `device/metric/time` of the last reading that has passed; null before the first. Throws where there is none in it. */
   position(): string | null {
-    return this.#count === 0 ? null : positions[this.#format](this.#last.toString());
+    if (this.#count === 0) return null;
+    const position = positions[this.#format](this.#last.toString());
+    if (!/^[^/]+\/[^/]+\/[^/]+$/.test(position)) throw new RangeError(`no reading is ${position}`);
+    return position;
   }
 
   /** The first row of an answer is of use from the returned index on. */
@@ -94,7 +99,7 @@ const positions: Readonly<Record<FileFormat, (row: string) => string>> = {
     return `${device}/${metric}/${time}`;
   },
   influx(row) {
-    const [, metric, device] = /^([^,]+),device=([^ ]+) /.exec(row) ?? [];
+    const [, metric = '', device = ''] = /^([^,]+),device=([^ ]+) /.exec(row) ?? [];
     // Nanoseconds; the gateway counts milliseconds.
     const time = row.trimEnd().split(' ').at(-1)?.slice(0, -6);
     return `${device}/${metric}/${time}`;

@@ -116,6 +116,19 @@ test('a file that is there is left alone', async () => {
   expect(readFileSync(file, 'utf8')).toBe('mine');
 });
 
+test.each(['csv', 'ndjson', 'influx', 'senml'])(
+  'nothing is cut off a file that no export as %s began',
+  async (format) => {
+    const file = join(folder.path, 'mine.txt');
+    for (const mine of ['mine, all mine\nand no line feed at the end', '{"mine":true}\n{"and', 'x'.repeat(100)]) {
+      writeFileSync(file, mine);
+      const { code, err } = await exported('-o', file, '--format', format, '--resume');
+      expect([code, err]).toEqual([1, expect.stringContaining(`is no export as ${format}; it was left as it is`)]);
+      expect(readFileSync(file, 'utf8')).toBe(mine);
+    }
+  },
+);
+
 test('what the gateway refuses is said, and leaves no file', async () => {
   const file = join(folder.path, 'none.csv');
   const { code, err } = await exported('-o', file, '--tag', 'nonsense');

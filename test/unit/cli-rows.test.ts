@@ -105,6 +105,18 @@ describe.each(fileFormats)('a download as %s', (format) => {
     );
   });
 
+  test('that is cut again within the first row of the second answer goes on behind the first', () => {
+    const rows = [
+      { device: 'probe', metric: 'm.x', time: 1_790_000_000_000, value: 1 },
+      { device: 'probe', metric: 'm.x', time: 1_790_000_001_000, value: 2 },
+    ];
+    const whole = new WholeRows(format);
+    whole.push(answerOf(format, rows.slice(0, 1)));
+    whole.restart();
+    whole.push(answerOf(format, rows.slice(1)).subarray(0, format === 'csv' ? csvHeader.length + 3 : 3));
+    expect(timed(whole.position())).toBe('probe/m.x/1790000000000');
+  });
+
   test('that holds nothing is what the gateway answered', () => {
     const whole = new WholeRows(format);
     const passed = whole.push(Buffer.from(emptyAnswers[format]));
