@@ -68,7 +68,8 @@ function cutOff(response: ServerResponse): void {
 export async function* gzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const gzip = createGzip({ level: 1, chunkSize: 65_536 });
   // Either end that fails or leaves destroys the other; the error comes out of the iteration.
-  pipeline(Readable.from(chunks), gzip, () => {});
+  // One chunk at a time: by default sixteen are read ahead, each some megabytes.
+  pipeline(Readable.from(chunks, { highWaterMark: 1 }), gzip, () => {});
   for await (const packed of gzip) if (packed instanceof Uint8Array) yield packed;
 }
 

@@ -55,7 +55,7 @@ export class ImportSource {
     }
     const gunzip = createGunzip({ chunkSize: pieceBytes });
     // Either end that fails or leaves destroys the other; the error comes out of the iteration.
-    pipeline(Readable.from(all), gunzip, () => {});
+    pipeline(Readable.from(all, { highWaterMark: 1 }), gunzip, () => {});
     yield* gunzip as AsyncIterable<Buffer>;
     return;
   }

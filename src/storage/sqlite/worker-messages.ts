@@ -15,7 +15,6 @@ export interface WorkerSetup {
   readonly path: string;
 }
 
-/** Totals that only the writer knows. */
 /** What the writer knows; the rest of the stats is the reader's and the file system's. */
 export type WriterStats = Omit<
   EngineStats,
