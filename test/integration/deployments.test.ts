@@ -165,6 +165,19 @@ test('mosquitto.yaml is a whole configuration: what is published at the broker i
   folder.remove();
 });
 
+test('with small.yaml the gateway keeps what its comments say', async () => {
+  const { storage } = loadConfig({ file: example('small.yaml') });
+  expect(storage).toMatchObject({ maxBytes: 4 * 1_024 ** 3, resumeBytesMax: 64 * 1_024 ** 2 });
+  const folder = tempFolder();
+  const flags = { 'data.dir': folder.path, 'http.port': 0, 'mqtt.port': 0 };
+  const gateway = createGateway(loadConfig({ file: example('small.yaml'), flags }));
+  await gateway.start();
+  const answer = await send(Number(new URL(gateway.httpUrl).port), 'GET', '/api/v1/retention');
+  expect(answer.json()).toEqual({ rules: [], default: { raw: '90d', minute: '365d', hour: 'forever' } });
+  await gateway.stop();
+  folder.remove();
+});
+
 describe('a certificate', () => {
   const nowhere = '/nowhere.pem';
   const notPem = example('nginx.conf');
