@@ -15,9 +15,6 @@ import type { WrittenAnswer } from './written-answer.ts';
 type BucketRules = Pick<AggregateQuery, 'grid' | 'fill' | 'limit' | 'holdsUntil'>;
 export type BucketShape = Extract<Question['shape'], { readonly kind: 'buckets' }>;
 
-/** Buckets that are asked for at once, over all series. */
-const bucketsAtOnce = 50_000;
-
 /** Aggregates by bucket, of one series or many. */
 export function answerBuckets(
   ports: ApiPorts,
@@ -33,11 +30,11 @@ export function answerBuckets(
   const answer = { list: 'buckets', names: aggregates?.map(aggregateName) ?? allDefaultNames, damaged } as const;
   if (single === null) {
     const bucketsEach = checkedCount(range, leastWidthMs(shape.width));
-    const atOnce = Math.max(1, Math.min(1_000, Math.floor(bucketsAtOnce / bucketsEach)));
+    const columns = shape.aggregates?.length ?? columnsByKind;
     return writeTables(ports, downloads, ask, {
       ...answer,
       turns: () =>
-        manyTurns(ask, atOnce, async (series) =>
+        manyTurns(ask, bucketsEach * columns, async (series) =>
           (await bucketsOf(series, range, bucketsEach)).map((one) => (one.table.count === 0 ? null : one)),
         ),
     });
@@ -48,6 +45,7 @@ export function answerBuckets(
   async function* turnsOf(series: AskedSeries): AsyncGenerator<TableTurn> {
     let from: number | null = ask.at ?? range.from;
     do {
+      ask.signal.throwIfAborted();
       const [one]: readonly ShownBuckets[] = await bucketsOf(
         [series],
         { from, to: range.to },
@@ -150,6 +148,9 @@ function tableOf({ part, aggregates }: Aggregated): Table & { readonly times: Fl
 const allDefaultNames: readonly string[] = [
   ...new Set((['gauge', 'counter', 'state'] as const).flatMap((kind) => defaultAggregates(kind).map(aggregateName))),
 ];
+
+/** Most columns that a kind has by itself. */
+const columnsByKind = 4;
 
 /** Most buckets of each of many series, which are told whole. */
 function checkedCount({ from, to }: Range, widthMs: number): number {

@@ -1,7 +1,5 @@
 import type { HistoryQueries, SeriesRange } from '../history/queries.ts';
 import { RequestRefused } from './problem.ts';
-import type { Range } from './reading-question.ts';
-import type { AskedSeries } from './reading-series.ts';
 
 /** Series in one question. */
 const estimatedAtOnce = 1_000;
@@ -17,17 +15,16 @@ export class Downloads {
     this.#max = max;
   }
 
-  /** How many are being written. */
-  get open(): number {
-    return this.#open;
+  /** Refuses one too many. */
+  checkPlace(): void {
+    if (this.#open < this.#max) return;
+    const detail = `${this.#open} downloads are being written already; wait for one to end, or ask for pages with "limit"`;
+    throw new RequestRefused('rate_limited', detail, { headers: { 'retry-after': '5' } });
   }
 
   /** Writes what `make` gives; it has its place from the first step to its end, however that comes. Refuses one too many. */
   async *begin(make: () => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    if (this.#open >= this.#max) {
-      const detail = `${this.#open} downloads are being written already; wait for one to end, or ask for pages with "limit"`;
-      throw new RequestRefused('rate_limited', detail, { headers: { 'retry-after': '5' } });
-    }
+    this.checkPlace();
     this.#open++;
     try {
       yield* make();
@@ -36,15 +33,16 @@ export class Downloads {
     }
   }
 
-  /** About how many readings there are. */
-  async estimate(series: Iterable<AskedSeries>, range: Range): Promise<number> {
+  /** About how many readings there are. Rejects as soon as nobody waits for it any more. */
+  async estimate(ranges: Iterable<SeriesRange>, signal: AbortSignal): Promise<number> {
     let readings = 0;
-    let ranges: SeriesRange[] = [];
-    for (const { id } of series) {
-      if (ranges.push({ series: id, ...range }) < estimatedAtOnce) continue;
-      readings += (await this.#reader.estimate(ranges)).readings;
-      ranges = [];
+    let some: SeriesRange[] = [];
+    for (const range of ranges) {
+      if (some.push(range) < estimatedAtOnce) continue;
+      signal.throwIfAborted();
+      readings += (await this.#reader.estimate(some)).readings;
+      some = [];
     }
-    return ranges.length === 0 ? readings : readings + (await this.#reader.estimate(ranges)).readings;
+    return some.length === 0 ? readings : readings + (await this.#reader.estimate(some)).readings;
   }
 }

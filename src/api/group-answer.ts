@@ -16,8 +16,9 @@ type GroupShape = Extract<Question['shape'], { readonly kind: 'groups' }>;
 /** Groups of one answer, and buckets of all of them together. */
 const groupsMax = 1_000;
 const bucketsInAll = 100_000;
-/** Series in one question. */
+/** Series in one question, and the buckets that all of them may have there, each at times of its own. */
 const seriesAtOnce = 1_000;
+const bucketsAtOnce = 100_000;
 /** Series that are looked at before others have their turn. */
 const groupedAtOnce = 2_000;
 
@@ -56,15 +57,18 @@ export function answerGroups(
     const from = ask.at ?? range.from;
     const expected = Math.ceil((range.to - from) / leastWidthMs(shape.width)) + 1;
     const limit = Math.max(1, Math.min(question.limit ?? expected, Math.floor(bucketsInAll / groups.length)));
-    const sums: AcrossColumns[][] = groups.map(() => []);
+    const sums: AcrossColumns[] = groups.map(() => ports.across.merge([]));
     const coarsest: Resolution[] = groups.map(() => 'raw');
-    // Each call may be cut somewhere else; what is told ends with the first cut.
+    // Each call may be cut somewhere else; what is told ends with the first cut, and nobody looks beyond it any more.
     let cut = Number.POSITIVE_INFINITY;
-    for (const { aggregate, members } of callsOf(series, groups)) {
+    const atOnce = Math.max(1, Math.min(seriesAtOnce, Math.floor(bucketsAtOnce / limit)));
+    for (const { aggregate, members } of callsOf(series, groups, atOnce)) {
+      ask.signal.throwIfAborted();
+      const to = Math.min(range.to, cut);
       const local = [...new Set(members.map(({ group }) => group))];
       const place = new Map(local.map((group, index) => [group, index]));
       const page = await ports.reader.across({
-        ranges: members.map(({ series }) => ({ series: series.id, from, to: range.to })),
+        ranges: members.map(({ series }) => ({ series: series.id, from, to })),
         kinds: members.map(({ series }) => kindOf(ports, series)),
         groupOf: members.map(({ group }) => place.get(group) ?? 0),
         groups: local.length,
@@ -74,21 +78,18 @@ export function answerGroups(
         holdsUntil: ask.now,
       });
       for (const [index, group] of local.entries()) {
-        sums[group].push(page.groups[index]);
+        const sum = ports.across.merge([sums[group], page.groups[index]]);
+        // A group may have more buckets than any of its parts had.
+        if (sum.count > limit) cut = Math.min(cut, sum.times[limit]);
+        sums[group] = firstOf(sum, limit);
         coarsest[group] = coarser(coarsest[group], page.resolution);
       }
       if (page.next !== null) cut = Math.min(cut, page.next);
       damaged.push(...page.damaged);
     }
-    const shown = groups.map((group, index) => {
-      const merged = ports.across.merge(sums[index]);
-      return shownGroup(group, coarsest[index], tableOf(merged, limit, cut));
-    });
-    // A merged group may have more buckets than any of its parts had.
-    for (const { last } of shown) cut = Math.min(cut, last);
-    const told = shown.map(({ shown }) => ({ ...shown, table: before(shown.table, cut) }));
+    const shown = groups.map((group, index) => shownGroup(group, coarsest[index], tableOf(sums[index], cut)));
     const next = cut === Number.POSITIVE_INFINITY ? null : nextPage(ask, series[0].series, cut);
-    yield { shown: told.filter(({ table }) => table.count > 0), next };
+    yield { shown: shown.filter(({ table }) => table.count > 0), next };
   }
 
   async function grouped(): Promise<{ groups: readonly Group[]; series: readonly Member[] }> {
@@ -133,33 +134,28 @@ export function answerGroups(
     return defaultAggregates(kindOf(ports, series))[0];
   }
 
-  function tableOf(columns: AcrossColumns, limit: number, cut: number): { table: Table; last: number } {
+  function tableOf(columns: AcrossColumns, cut: number): Table {
+    const { times } = columns;
+    let { count } = columns;
+    while (count > 0 && times[count - 1] >= cut) count--;
     const values = ports.across.reduce(columns, shape.reduce);
-    const count = Math.min(columns.count, limit);
-    const last = columns.count > limit ? columns.times[limit] : cut;
-    return {
-      table: { count, times: columns.times.subarray(0, count), names: [shape.reduce], columns: [values] },
-      last,
-    };
+    return { count, times: times.subarray(0, count), names: [shape.reduce], columns: [values] };
   }
 
   function shownGroup(
     { value, metric, unit, aggregate, of }: Group,
     resolution: Resolution,
-    { table, last }: { readonly table: Table; readonly last: number },
-  ): { shown: ShownSeries; last: number } {
+    table: Table,
+  ): ShownSeries {
     const facts = { metric, unit, aggregate: aggregateName(aggregate), reduce: shape.reduce, of, resolution };
     const head = `"group":${JSON.stringify({ [shape.groupBy]: value })},${JSON.stringify(facts).slice(1, -1)}`;
     const fields = keys.length === 1 ? [metric] : [value, metric];
     return {
-      shown: {
-        head,
-        line: '',
-        before: fields.map((field) => `${csvField(field ?? '')},`).join(''),
-        after: `,${csvField(unit ?? '')}`,
-        table,
-      },
-      last,
+      head,
+      line: '',
+      before: fields.map((field) => `${csvField(field ?? '')},`).join(''),
+      after: `,${csvField(unit ?? '')}`,
+      table,
     };
   }
 }
@@ -173,18 +169,24 @@ interface Member {
 function* callsOf(
   series: readonly Member[],
   groups: readonly Group[],
+  atOnce: number,
 ): Generator<{ readonly aggregate: Aggregate; readonly members: readonly Member[] }> {
   for (const [, members] of Map.groupBy(series, ({ group }) => aggregateName(groups[group].aggregate))) {
-    for (let at = 0; at < members.length; at += seriesAtOnce) {
-      yield { aggregate: groups[members[0].group].aggregate, members: members.slice(at, at + seriesAtOnce) };
+    for (let at = 0; at < members.length; at += atOnce) {
+      yield { aggregate: groups[members[0].group].aggregate, members: members.slice(at, at + atOnce) };
     }
   }
 }
 
-function before({ count, times, names, columns }: Table, cut: number): Table {
-  let kept = count;
-  while (kept > 0 && times[kept - 1] >= cut) kept--;
-  return { count: kept, times: times.slice(0, kept), names, columns };
+function firstOf({ times, series, sums, mins, maxs, ...columns }: AcrossColumns, limit: number): AcrossColumns {
+  return {
+    count: Math.min(columns.count, limit),
+    times: times.slice(0, limit),
+    series: series.slice(0, limit),
+    sums: sums.slice(0, limit),
+    mins: mins.slice(0, limit),
+    maxs: maxs.slice(0, limit),
+  };
 }
 
 const resolutions: readonly Resolution[] = ['raw', '1m', '1h'];

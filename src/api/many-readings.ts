@@ -46,7 +46,7 @@ export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, download
       alternatives: readingAlternatives,
     },
     refusals: ['duration_invalid'],
-    handler({ query, now, filters, accepts }) {
+    handler({ query, now, filters, accepts, signal }) {
       const question = questionOf(query, accepts, { isMany: true });
       const { range, first, at } = beginOf(query, question, now, filters);
       const sorted = order.all();
@@ -67,6 +67,7 @@ export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, download
         now,
         timeZone: question.timeZone,
         filters,
+        signal,
       });
     },
   });

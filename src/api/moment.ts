@@ -5,7 +5,7 @@ import { RejectedError } from '../base/errors.ts';
 export type Moment = (now: number) => number;
 
 /** Largest time a `Date` can hold, ECMA-262 21.4.1.1. */
-const timeMax = 8.64e15;
+export const timeMax = 8.64e15;
 /** Below this an epoch time is far more likely meant in seconds (1e11 ms is March 1973). */
 const secondsBelow = 1e11;
 

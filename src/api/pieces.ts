@@ -12,6 +12,8 @@ export class Pieces {
     for (const piece of pieces) {
       if (typeof piece === 'string') {
         this.#text += piece;
+        // Encoded bit by bit: one string of a whole page would hold everybody else up at its end.
+        if (this.#text.length >= ownBytesMin) this.#endText();
       } else {
         this.#endText();
         if (piece.length >= ownBytesMin) {

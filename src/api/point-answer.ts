@@ -12,11 +12,6 @@ import type { WrittenAnswer } from './written-answer.ts';
 type PointShape = Extract<Question['shape'], { readonly kind: 'points' }>;
 type PickShape = Extract<Question['shape'], { readonly kind: 'pick' }>;
 
-/** Points that are asked for at once, over all series. */
-const pointsAtOnce = 50_000;
-/** Series of which one reading is picked at once. */
-const picksAtOnce = 1_000;
-
 /** The shape of each series in few of its readings. */
 export function answerPoints(
   ports: ApiPorts,
@@ -27,12 +22,11 @@ export function answerPoints(
   const { question, range } = ask;
   const damaged: DamagedStretch[] = [];
   const comparison = comparisonOf(ask);
-  const atOnce = Math.max(1, Math.min(1_000, Math.floor(pointsAtOnce / points)));
   return writeTables(ports, downloads, ask, {
     list: 'readings',
     names: ['value'],
     damaged,
-    turns: () => turnsOf(ask, atOnce, show),
+    turns: () => turnsOf(ask, points, show),
   });
 
   async function show(series: readonly AskedSeries[]): Promise<readonly ShownSeries[]> {
@@ -81,7 +75,7 @@ export function answerPick(
     list: 'readings',
     names: ['value'],
     damaged: [],
-    turns: () => turnsOf(ask, picksAtOnce, show),
+    turns: () => turnsOf(ask, 1, show),
   });
 
   async function show(series: readonly AskedSeries[]): Promise<readonly ShownSeries[]> {
@@ -99,11 +93,11 @@ export function answerPick(
 /** Of many, series without readings are left out. */
 function turnsOf(
   ask: ReadingAsk,
-  atOnce: number,
+  valuesEach: number,
   show: (series: readonly AskedSeries[]) => Promise<readonly ShownSeries[]>,
 ): AsyncGenerator<TableTurn> {
   if (ask.single !== null) return oneTurn(ask.single, show);
-  return manyTurns(ask, atOnce, async (series) =>
+  return manyTurns(ask, valuesEach, async (series) =>
     (await show(series)).map((one) => (one.table.count === 0 ? null : one)),
   );
 }

@@ -1,5 +1,5 @@
 import { InvariantError } from '../base/errors.ts';
-import type { DamagedStretch, ReadingsPage, RowFormat } from '../history/queries.ts';
+import type { DamagedStretch, ReadingsPage, RowFormat, SeriesRange } from '../history/queries.ts';
 import { type AnswerFormat, contentTypes } from './answer-format.ts';
 import type { Downloads } from './downloads.ts';
 import { Pieces } from './pieces.ts';
@@ -36,9 +36,11 @@ export async function answerRaw(
       limit,
       seriesMax: limit === null ? null : seriesPerPage,
       at: ask.at,
+      signal: ask.signal,
     });
   if (limit === null) {
-    const estimate = await downloads.estimate(ask.series(), range);
+    downloads.checkPlace();
+    const estimate = await downloads.estimate(leftOf(ask, order), ask.signal);
     const chunks = downloads.begin(() => writeAll(ports, ask, pages()));
     return new WrittenAnswer(contentTypes[format], chunks, { 'x-total-estimate': String(estimate) });
   }
@@ -212,6 +214,15 @@ function within({ times, columns, names, count }: Table, isShown: (time: number)
     names,
     columns: columns.map((values) => rows.map((row) => values[row])),
   };
+}
+
+/** What is to be told of each series. */
+function* leftOf(ask: ReadingAsk, order: 'asc' | 'desc'): Generator<SeriesRange> {
+  let range = restOf(ask, order);
+  for (const { id } of ask.series()) {
+    yield { series: id, ...range };
+    range = ask.range;
+  }
 }
 
 /** What of the range the page begins with. */

@@ -12,6 +12,8 @@ export interface RawAsk {
   readonly seriesMax: number | null;
   /** Where the first series goes on. */
   readonly at: number | null;
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
 }
 
 /** Readings of a few series as text, and where the next ones begin. */
@@ -40,6 +42,8 @@ export interface RawPosition {
 
 /** Readings in one page of the store: enough that asking costs nothing beside them, few enough that others come between. */
 const pageReadings = 50_000;
+/** Of columns more, so that a day at one reading a second stands in one piece. */
+const columnsReadings = 100_000;
 /** Series in one question: few at first, since each costs a look, and most often they hold what is wanted. */
 const [windowMin, windowMax] = [16, 1_000];
 
@@ -55,10 +59,11 @@ export async function* rawPages(
   let room = ask.limit ?? Number.POSITIVE_INFINITY;
   let looked = 0;
   while (window.length > 0) {
+    ask.signal.throwIfAborted();
     const text = await reader.text({
       ranges: window.map(({ id }, index) => ({ series: id, ...rest(ask, index === 0 ? resume : null) })),
       order: ask.order,
-      limit: Math.min(room, pageReadings),
+      limit: Math.min(room, ask.format === 'columns' ? columnsReadings : pageReadings),
       format: ask.format,
       labels: window.map(({ device, metric, unit }) => ({ device, metric, unit })),
     });

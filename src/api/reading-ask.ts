@@ -4,6 +4,7 @@ import type { BucketGrid } from '../domain/bucket-grid.ts';
 import type { Boundaries, SeriesRange } from '../history/queries.ts';
 import { type BucketWidth, gridOf } from './bucket-width.ts';
 import { earlier, later, type Offset } from './earlier-period.ts';
+import { timeMax } from './moment.ts';
 import { writePage } from './page-token.ts';
 import type { ApiPorts } from './ports.ts';
 import { parameterRefused } from './problem.ts';
@@ -27,10 +28,20 @@ export interface ReadingAsk {
   readonly timeZone: string | null;
   /** What page tokens belong to. */
   readonly filters: string;
+  /** Aborts when nobody waits for the answer any more: then no further question is asked. */
+  readonly signal: AbortSignal;
 }
 
+/** A token is no secret, and may be made up: it says nothing that a query could not. */
+const pageTime = z.int().min(-timeMax).max(timeMax);
+
 /** Where a page begins: the whole range, the series it begins with, and from what time inside that series. */
-export const positionKey = z.tuple([z.tuple([z.number(), z.number()]), z.string(), z.string(), z.number().nullable()]);
+export const positionKey = z.tuple([
+  z.tuple([pageTime, pageTime]).refine(([from, to]) => from <= to),
+  z.string(),
+  z.string(),
+  pageTime.nullable(),
+]);
 
 /** The token of the page that begins with `series`, at `time` if that was begun already. */
 export function nextPage({ range, filters }: ReadingAsk, series: AskedSeries, time: number | null): string {

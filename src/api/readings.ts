@@ -50,7 +50,7 @@ export function readingRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Do
       alternatives: readingAlternatives,
     },
     refusals: ['not_found', 'duration_invalid'],
-    handler({ params, query, now, filters, accepts }) {
+    handler({ params, query, now, filters, accepts, signal }) {
       const question = questionOf(query, accepts, { isMany: false });
       const known = order.find({ device: params.id, metric: query.metric });
       if (!known) throw noSuchMetric(deviceWithReadings(ports, params.id), query.metric);
@@ -63,7 +63,7 @@ export function readingRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Do
       const { range, at } = beginOf(query, question, now, filters);
       const timeZone = question.timeZone ?? ports.decisions.snapshot().registrations.get(device)?.timeZone ?? null;
       const series = (): IterableIterator<typeof single> => [single].values();
-      return answerReadings(ports, downloads, { question, range, series, single, at, now, timeZone, filters });
+      return answerReadings(ports, downloads, { question, range, series, single, at, now, timeZone, filters, signal });
     },
   });
   return [one];

@@ -41,6 +41,10 @@ export interface TableAnswer {
 
 /** Series looked into for one page, so that a wide filter over a quiet range still answers soon. */
 const seriesPerPage = 1_000;
+/** Values of a page of many series, about 5 MB of JSON. */
+const valuesPerPage = 200_000;
+/** Values of many series that are asked for at once: what the main thread writes without a pause. */
+const valuesAtOnce = 50_000;
 
 /** Writes tables that the main thread makes: a page of them or, where there is no limit, all as the client takes them. */
 export async function writeTables(
@@ -67,13 +71,19 @@ export async function writeTables(
   return new WrittenAnswer(contentType, pieces.whole(), next === null ? {} : { 'x-next-page': next });
 }
 
-/** Turns over many series, of which each is shown whole. */
+/** Turns over many series, of which each is shown whole and has at most `valuesEach`. */
 export async function* manyTurns(
   ask: ReadingAsk,
-  atOnce: number,
+  valuesEach: number,
   show: (series: readonly AskedSeries[]) => Promise<readonly (ShownSeries | null)[]>,
 ): AsyncGenerator<TableTurn> {
-  const limits = { limit: ask.question.limit, atOnce, seriesMax: seriesPerPage };
+  const limits = {
+    limit: ask.question.limit,
+    atOnce: Math.max(1, Math.min(1_000, Math.floor(valuesAtOnce / valuesEach))),
+    seriesMax: seriesPerPage,
+    valuesMax: valuesPerPage,
+    signal: ask.signal,
+  };
   for await (const { shown, next } of seriesTurns(ask.series(), limits, show)) {
     yield { shown, next: next && nextPage(ask, next, null) };
   }
