@@ -52,6 +52,13 @@ function send(
   });
 }
 
+/** Ends with this process, however it ends. */
+function launch(program: string, args: readonly string[]): ChildProcess {
+  const child = spawn(program, args, { stdio: 'ignore' });
+  process.once('exit', () => child.kill('SIGKILL'));
+  return child;
+}
+
 /** Installs Debian's packages where that can be done; whether both servers are there then. */
 export function installPeers(): boolean {
   const missing = [
@@ -121,19 +128,15 @@ function folderBytes(path: string): number {
 export async function startVictoriaMetrics(folder: string): Promise<Peer> {
   const port = await freePort();
   const dir = join(folder, 'victoria-metrics');
-  const child = spawn(
-    '/usr/bin/victoria-metrics',
-    [
-      `-storageDataPath=${dir}`,
-      `-httpListenAddr=127.0.0.1:${port}`,
-      '-retentionPeriod=100y',
-      '-search.maxPointsPerTimeseries=10000000',
-      '-search.latencyOffset=0s',
-      // Answers are to be made, not remembered.
-      '-search.disableCache',
-    ],
-    { stdio: 'ignore' },
-  );
+  const child = launch('/usr/bin/victoria-metrics', [
+    `-storageDataPath=${dir}`,
+    `-httpListenAddr=127.0.0.1:${port}`,
+    '-retentionPeriod=100y',
+    '-search.maxPointsPerTimeseries=10000000',
+    '-search.latencyOffset=0s',
+    // Answers are to be made, not remembered.
+    '-search.disableCache',
+  ]);
   await untilAnswers(port, '/health');
   const selector = ({ device, metric }: { device: string; metric: string }): string =>
     `${metric}_value{device="${device}"}`;
@@ -193,7 +196,7 @@ max-row-limit = 0
 max-body-size = 0
 `,
   );
-  const child = spawn('/usr/bin/influxd', ['-config', config], { stdio: 'ignore' });
+  const child = launch('/usr/bin/influxd', ['-config', config]);
   await untilAnswers(port, '/ping');
   await send('POST', port, `/query?${String(new URLSearchParams({ q: 'CREATE DATABASE bench' }))}`, {}, null);
   const query = (q: string): string => `/query?${String(new URLSearchParams({ db: 'bench', epoch: 'ms', q }))}`;

@@ -89,7 +89,7 @@ export class RowStore {
 
   buckets(series: number, from: number, to: number, width: number): number {
     const statement = this.#database.prepare(
-      'SELECT (time - ?2) / ?4, min(value), max(value), avg(value), count(*) FROM reading WHERE series = ?1 AND time >= ?2 AND time < ?3 GROUP BY 1 ORDER BY 1',
+      'SELECT CAST((time - ?2) / ?4 AS INTEGER), min(value), max(value), avg(value), count(*) FROM reading WHERE series = ?1 AND time >= ?2 AND time < ?3 GROUP BY 1 ORDER BY 1',
     );
     statement.setReturnArrays(true);
     return statement.all(series, from, to, width).length;

@@ -112,6 +112,8 @@ export class ServerProcess {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, ...env },
     });
+    // A bench that breaks leaves nothing running.
+    process.once('exit', () => child.kill('SIGKILL'));
     return ServerProcess.#ready(child);
   }
 }
