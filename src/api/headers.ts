@@ -20,7 +20,10 @@ export const pageHeaders: Readonly<Record<string, string>> = {
 };
 
 /** For a page of another site that `http.cors` lists; nothing for all others. */
-export function corsHeaders(request: IncomingMessage, origins: readonly string[]): Record<string, string> {
+export function corsHeaders(
+  request: Pick<IncomingMessage, 'headers'>,
+  origins: readonly string[],
+): Record<string, string> {
   const { origin } = request.headers;
   const vary: Record<string, string> = origins.length === 0 ? {} : { vary: 'origin' };
   // As access compares them: a slash at the end and capital letters do not count.
@@ -31,7 +34,7 @@ export function corsHeaders(request: IncomingMessage, origins: readonly string[]
     'cross-origin-resource-policy': 'cross-origin',
     'access-control-allow-origin': origin,
     'access-control-expose-headers':
-      'allow, content-disposition, location, retry-after, x-request-id, x-total-estimate',
+      'allow, content-disposition, location, retry-after, x-damaged-readings, x-next-page, x-request-id, x-total-estimate',
   };
 }
 

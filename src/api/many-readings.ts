@@ -7,7 +7,7 @@ import { answerReadings, beginOf } from './reading-answer.ts';
 import { readingParameters, tag } from './reading-parameters.ts';
 import { questionOf } from './reading-question.ts';
 import { type AskedSeries, askedSeries, matching } from './reading-series.ts';
-import { readingAlternatives, readingRules } from './readings.ts';
+import { readingAlternatives, readingHeaders, readingRules } from './readings.ts';
 import { type Route, route } from './route.ts';
 import { compareSeries, type SeriesOrder } from './series-order.ts';
 
@@ -28,7 +28,7 @@ export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, download
     id: 'getReadings',
     tag: 'readings',
     summary: 'Readings of many series: raw, by bucket, decimated or grouped',
-    description: `Series by device and metric; those without readings in the range are left out. ${readingRules} \`limit\` counts readings, with \`bucket\`, \`points\` or \`pick\` series, with \`groupBy\` buckets. A page of readings may end inside a series, and may be empty while \`next\` is not null: read on until it is.`,
+    description: `Series by device and metric; those without readings in the range are left out. ${readingRules} \`limit\` counts readings, with \`bucket\`, \`points\` or \`pick\` series, with \`groupBy\` buckets. A page of readings may end inside a series. A page may hold less than \`limit\`, even nothing, while \`next\` is not null: read on until it is.`,
     params: noParameters,
     query: z.object({
       device: pattern('device id'),
@@ -44,6 +44,7 @@ export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, download
       description: 'Readings or buckets, by series or group',
       schema: z.union([ManyReadings, ManyBuckets, GroupedBuckets]),
       alternatives: readingAlternatives,
+      headers: readingHeaders,
     },
     refusals: ['duration_invalid'],
     handler({ query, now, filters, accepts, signal }) {

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { type ErrorCode, errorCodes } from '../contract/error-codes.ts';
 import { Problem } from '../contract/rest.ts';
@@ -124,14 +124,15 @@ function needOf({ isPublic, scope, forDevices }: Route): string {
 function successOf(
   route: Route,
   description: string,
-): { description: string; content?: Record<string, { schema: Route['params'] }> } {
-  const { schema, mediaType, alternatives } = route.success;
+): { description: string; headers?: z.ZodObject; content?: Record<string, { schema: Route['params'] }> } {
+  const { schema, mediaType, alternatives, headers } = route.success;
   if (!schema) return { description };
   const content = Object.entries({ [mediaType]: schema, ...alternatives }).map(([type, held]) => [
     type,
     { schema: held as Route['params'] },
   ]);
-  return { description, content: Object.fromEntries(content) };
+  const hasHeaders = Object.keys(headers).length > 0;
+  return { description, ...(hasHeaders && { headers: z.object(headers) }), content: Object.fromEntries(content) };
 }
 
 function problemsOf(route: Route): Record<`${4 | 5}${string}`, ReturnType<typeof problemOf>> {

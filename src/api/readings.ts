@@ -22,6 +22,25 @@ export const readingAlternatives = {
   [mediaTypes.influx]: ReadingLines.influx,
 };
 
+/** What stands above an answer that has no place for it inside. */
+export const readingHeaders = {
+  'x-next-page': z
+    .string()
+    .optional()
+    .meta({ description: 'Of a page of text: `page` of the next one; none on the last' }),
+  'x-total-estimate': z
+    .int()
+    .min(0)
+    .optional()
+    .meta({ description: 'Of readings without a limit: about how many there are' }),
+  'x-damaged-readings': z
+    .int()
+    .min(0)
+    .min(0)
+    .optional()
+    .meta({ description: 'Of a page of text: readings that are missing because what held them on disk is damaged' }),
+};
+
 /** What the description of both questions says. */
 export const readingRules =
   'The range is half-open, [from, to): a reading at `from` is in it, one at `to` is not. It defaults to the last hour; a relative time is resolved on the first page and holds for the pages after it. A page of text names the next one in `x-next-page`; without `limit` text is streamed whole, with `X-Total-Estimate` readings, and a download that was cut goes on with `after`.';
@@ -48,6 +67,7 @@ export function readingRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Do
       description: 'Readings, or buckets',
       schema: z.union([Readings, Buckets]),
       alternatives: readingAlternatives,
+      headers: readingHeaders,
     },
     refusals: ['not_found', 'duration_invalid'],
     handler({ params, query, now, filters, accepts, signal }) {

@@ -55,6 +55,8 @@ export interface Success {
   readonly mediaType: string;
   /** Other media types in which a handler may answer, itself written (`WrittenAnswer`), each with what it holds. */
   readonly alternatives: Readonly<Record<string, z.ZodType>>;
+  /** Headers that an answer may have beside those of every answer, by their names. */
+  readonly headers: Readonly<Record<string, z.ZodType>>;
   /** How the same body is answered once there is nothing more to wait for. */
   readonly final: { readonly status: SuccessStatus; readonly description: string } | null;
 }
@@ -125,6 +127,7 @@ interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, B, S extends z
     readonly schema: S;
     readonly mediaType?: string;
     readonly alternatives?: Success['alternatives'];
+    readonly headers?: Success['headers'];
     readonly final?: {
       readonly status: Success['status'];
       readonly description: string;
@@ -170,6 +173,7 @@ export function route<P extends z.ZodObject, Q extends z.ZodObject, B, S extends
       schema: success.status === 204 ? null : success.schema,
       mediaType: success.mediaType ?? 'application/json',
       alternatives: success.alternatives ?? {},
+      headers: success.headers ?? {},
       final: success.final ? { status: success.final.status, description: success.final.description } : null,
     },
     refusals: spec.refusals ?? [],

@@ -66,7 +66,7 @@ test.each(['bucket=100ms&agg=avg,min,max,count,sum,p50,p99,first,last,stddev', '
     expect(pages.length).toBeGreaterThan(1);
     const values = pages.map(({ series }) =>
       series
-        .flatMap(({ buckets, readings }) => buckets ?? readings)
+        .flatMap(({ buckets, readings = [] }) => buckets ?? readings)
         .reduce((sum, row) => sum + Object.keys(row).length - 1, 0),
     );
     // As much as a page holds, and what was asked for at once beyond it.

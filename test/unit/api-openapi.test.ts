@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import { corsHeaders } from '../../src/api/headers.ts';
 import { openApiDocument } from '../../src/api/openapi.ts';
 import { routeTable } from '../../src/api/routes.ts';
 import { errorCodes } from '../../src/contract/error-codes.ts';
@@ -26,7 +27,11 @@ const operation = z.strictObject({
   requestBody: z.strictObject({ required: z.literal(true), content: media }).optional(),
   responses: z.record(
     z.string().regex(/^[245]\d\d$/),
-    z.strictObject({ description: z.string().min(1), content: media.optional() }),
+    z.strictObject({
+      description: z.string().min(1),
+      headers: z.record(z.string(), z.looseObject({ description: z.string(), schema: z.looseObject({}) })).optional(),
+      content: media.optional(),
+    }),
   ),
   security: z.array(z.record(z.string(), z.array(z.string()))),
 });
@@ -54,6 +59,16 @@ test('every route is in the document, and the reverse', () => {
   );
   expect(described.sort()).toEqual(routes.map(({ method, path, id }) => `${method} ${path} ${id}`).sort());
   expect(new Set(routes.map((route) => route.id)).size).toBe(routes.length);
+});
+
+test('what stands above readings, because there is no place inside, is described, and pages of other sites may read it', () => {
+  const listed = corsHeaders({ headers: { origin: 'https://a.example' } }, ['https://a.example']);
+  const exposed = listed['access-control-expose-headers'].split(', ');
+  for (const path of ['/api/v1/readings', '/api/v1/devices/{id}/readings']) {
+    const headers = Object.keys(parsed.paths[path]?.get?.responses['200']?.headers ?? {});
+    expect(headers.sort()).toEqual(['x-damaged-readings', 'x-next-page', 'x-total-estimate']);
+    expect(exposed).toEqual(expect.arrayContaining(headers));
+  }
 });
 
 test('what is posted to webhooks is described', () => {
