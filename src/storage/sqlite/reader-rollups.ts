@@ -1,7 +1,7 @@
-import type { Aggregate } from '../../domain/aggregate.ts';
 import type { RollupTier } from '../../domain/retention.ts';
 import { rollupTiers } from '../../domain/retention.ts';
 import type { BucketFold } from '../../history/bucket-fold.ts';
+import type { BucketNeeds } from '../../history/bucket-needs.ts';
 import type { Grid } from '../../history/bucket-grid.ts';
 import type { SeriesRange } from '../../history/queries.ts';
 import type { Sample } from '../../history/reader.ts';
@@ -19,14 +19,12 @@ export interface RollupUse {
 }
 
 /** `isOneByOne`: what happens between two readings has a say. */
-export function rollupUse(aggregates: readonly Aggregate[], isOneByOne: boolean): RollupUse {
+export function rollupUse({ extremes, sums, ends }: BucketNeeds, isOneByOne: boolean): RollupUse {
   if (isOneByOne) return { parts: rollupPart.all, isOneByOne };
   let parts = 0;
-  for (const { kind } of aggregates) {
-    if (kind === 'min' || kind === 'max') parts |= rollupPart.extremes;
-    if (kind === 'avg' || kind === 'sum') parts |= rollupPart.sums;
-    if (kind === 'first' || kind === 'last') parts |= rollupPart.edges | rollupPart.ends;
-  }
+  if (extremes) parts |= rollupPart.extremes;
+  if (sums) parts |= rollupPart.sums;
+  if (ends) parts |= rollupPart.edges | rollupPart.ends;
   return { parts, isOneByOne };
 }
 
