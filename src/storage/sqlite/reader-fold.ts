@@ -15,7 +15,7 @@ import { CorruptStoreError } from './database.ts';
 import { firstFrom, headBefore, headFrom, lastBefore } from './reader-boundaries.ts';
 import type { SnapshotChunks } from './reader-chunks.ts';
 import type { HeadRange } from './reader-heads.ts';
-import { unsealedOf } from './reader-heads.ts';
+import { isCutShort, unsealedOf } from './reader-heads.ts';
 import type { RollupUse } from './reader-rollups.ts';
 import { addRollups, rollupBefore, rollupFrom, rollupUse } from './reader-rollups.ts';
 import type { Segment } from './reader-segments.ts';
@@ -77,8 +77,7 @@ export class SeriesFold {
     this.#needs = boundariesNeeded(aggregates, kind, fill, holdsUntil < range.to);
     const needs = needsOf(aggregates, kind, fill);
     this.#readingCost = foldedCost * (1 + needs.holds.length) + rankedCost * needs.ranks.length;
-    const isBetween = needs.numbers || this.#source !== 'summary';
-    this.#use = rollupUse(aggregates, isBetween);
+    this.#use = rollupUse(needs, needs.numbers || this.#source !== 'summary');
     this.#folded = aggregates;
     this.#at = range.from;
     this.#grid = gridOf(grid);
@@ -103,6 +102,7 @@ export class SeriesFold {
   run(sources: Sources, headsAt: number): boolean {
     const { chunks, rollups, heads } = sources;
     const { series, to } = this.#question.range;
+    if (this.#isCutShort(sources, headsAt)) return false;
     const head = unsealedOf(chunks, series, heads, headsAt + 1);
     const facts = rollups.facts(series);
     const segments = segmentsOf(rollups, { series, from: this.#at, to }, { facts, head, tiers: this.#tiers() });
@@ -117,6 +117,17 @@ export class SeriesFold {
     }
     this.#answer = this.#close(fold, this.#after(sources, headsAt, facts.rawFrom));
     return true;
+  }
+
+  /** Whether a neighbour that was copied was deleted since: the one behind it is not known. */
+  #isCutShort({ chunks, heads }: Sources, headsAt: number): boolean {
+    const { series } = this.#question.range;
+    return this.heads.some(({ limit }, index) => {
+      const at = headsAt + index;
+      return (
+        limit === 1 && isCutShort(chunks, series, heads, at, { limit, left: unsealedOf(chunks, series, heads, at) })
+      );
+    });
   }
 
   /** Rollups that say the same as the readings, bucket by bucket. */
