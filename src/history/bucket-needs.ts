@@ -53,15 +53,20 @@ export function sourceNeeded(aggregates: readonly Aggregate[], kind: MetricKind,
   return needs.deviations || needs.increase || needs.area !== 'none' ? 'rollup' : 'summary';
 }
 
-/** Which readings beyond the range have a say: the one in force when it begins, and the first at or after its end. */
+/**
+ * Which readings beyond the range have a say: the one in force when it begins, and the first at or after its end. `isAhead`:
+ * the last reading does not hold to the end of the range, unless one that follows says that it does.
+ */
 export function boundariesNeeded(
   aggregates: readonly Aggregate[],
   kind: MetricKind,
   fill: BucketFill,
+  isAhead = false,
 ): { readonly before: boolean; readonly after: boolean } {
   const needs = needsOf(aggregates, kind, fill);
   const isLined = fill === 'linear' || needs.area === 'linear';
-  return { before: needs.numbers || needs.holds.length > 0 || fill === 'previous', after: isLined };
+  const before = needs.numbers || needs.holds.length > 0 || fill === 'previous';
+  return { before, after: isLined || (isAhead && before) };
 }
 
 /** The ranks asked for, each once; the median is the 50th percentile. */

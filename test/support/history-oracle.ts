@@ -49,7 +49,7 @@ function answerOf(
   const numbers = numbersOf(inside).map(({ number }) => number);
   const earlier = all.filter(({ time }) => time < begin);
   const known = [...earlier.slice(-1), ...numbersOf(inside)];
-  const isUnknown = known.length === 0 || (numbers.length === 0 && begin >= knownTo(question));
+  const isUnknown = known.length === 0 || (inside.length === 0 && begin >= knownTo(question));
   const empty = (): Value | null =>
     filled(question, begin, end, aggregate.kind === 'first' || aggregate.kind === 'last');
   const of = (fold: (some: readonly number[]) => number): Value | null => {

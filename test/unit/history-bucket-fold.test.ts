@@ -505,6 +505,9 @@ describe('by example', () => {
     expect(boundariesNeeded([{ kind: 'integral' }], 'gauge', 'none')).toEqual({ before: true, after: true });
     expect(boundariesNeeded([{ kind: 'integral' }], 'counter', 'none')).toEqual({ before: true, after: false });
     expect(boundariesNeeded([{ kind: 'avg' }], 'gauge', 'linear')).toEqual({ before: true, after: true });
+    expect(boundariesNeeded([{ kind: 'integral' }], 'counter', 'none', true)).toEqual({ before: true, after: true });
+    expect(boundariesNeeded([{ kind: 'avg' }], 'gauge', 'previous', true)).toEqual({ before: true, after: true });
+    expect(boundariesNeeded([{ kind: 'avg' }], 'gauge', 'none', true)).toEqual({ before: false, after: false });
     expect(boundariesNeeded([{ kind: 'duration', state: 'on' }], 'state', 'none')).toEqual({
       before: true,
       after: false,
