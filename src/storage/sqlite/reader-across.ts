@@ -44,11 +44,13 @@ export class AcrossTask implements ReaderTask<AcrossPage> {
     this.#resolution = coarsest(this.#resolution, resolution);
     const sums = this.#groups[group];
     const [values] = buckets.columns;
-    for (let bucket = 0; bucket < buckets.count; bucket++) {
+    for (let bucket = 0; bucket < buckets.count && buckets.times[bucket] < this.#next; bucket++) {
       const value = values[bucket];
       if (typeof value === 'number') sums.add(buckets.times[bucket], value);
       else if (typeof value === 'boolean') sums.add(buckets.times[bucket], Number(value));
     }
+    // Series may have readings at quite different times: what lies behind the last bucket of the answer is let go.
+    if (sums.count > this.#limit * 2) this.#next = Math.min(this.#next, sums.cut(this.#limit));
   }
 }
 
@@ -82,6 +84,17 @@ class GroupSums {
 
   get times(): Iterable<number> {
     return this.#buckets.keys();
+  }
+
+  get count(): number {
+    return this.#buckets.size;
+  }
+
+  /** Lets go all but the first `limit` buckets, and returns where the first of the others began. */
+  cut(limit: number): number {
+    const end = Float64Array.from(this.#buckets.keys()).sort()[limit];
+    for (const time of this.#buckets.keys()) if (time >= end) this.#buckets.delete(time);
+    return end;
   }
 
   add(time: number, value: number): void {
