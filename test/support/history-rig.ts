@@ -13,7 +13,7 @@ import { headsOfAcross } from '../../src/storage/sqlite/reader-across.ts';
 import { headsOfAggregate } from '../../src/storage/sqlite/reader-aggregate.ts';
 import { headsOfBoundaries } from '../../src/storage/sqlite/reader-boundaries.ts';
 import { headsOfDecimate } from '../../src/storage/sqlite/reader-decimate.ts';
-import { headsOfRanges } from '../../src/storage/sqlite/reader-estimate.ts';
+import { headsOfEstimate } from '../../src/storage/sqlite/reader-estimate.ts';
 import type { HeadSlices, HeadsQuery } from '../../src/storage/sqlite/reader-heads.ts';
 import { headsOfPage, keptOnly, sliceHeads } from '../../src/storage/sqlite/reader-heads.ts';
 import { readerRole } from '../../src/storage/sqlite/reader-role.ts';
@@ -232,7 +232,7 @@ export class HistoryRig {
       across: async (query) => this.#askLong('across', query, headsOfAcross(query)),
       decimate: async (query) => this.#askLong('decimate', query, headsOfDecimate(query)),
       boundaries: async (ranges) => this.#askLong('boundaries', ranges, headsOfBoundaries(ranges)),
-      estimate: async (ranges) => this.#askLong('estimate', ranges, headsOfRanges(ranges)),
+      estimate: async (ranges) => this.#askLong('estimate', ranges, headsOfEstimate(ranges)),
       log: async (query) => this.#ask('log', query),
     };
   }

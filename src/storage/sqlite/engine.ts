@@ -11,13 +11,13 @@ import type { RetentionPlan } from '../../domain/retention.ts';
 import type { BackupFacts, Engine, Recovered } from '../../history/engine.ts';
 import { CommitFailedError, EngineOpenError } from '../../history/engine.ts';
 import type { HistoryReader } from '../../history/reader.ts';
-import type { DamagedStretch } from '../../history/queries.ts';
+import type { DamagedStretch, ReadingsPage, TextPage } from '../../history/queries.ts';
 import { checkBuckets, checkPage, checkPoints, checkRanges } from '../../history/question-bounds.ts';
 import { headsOfAcross } from './reader-across.ts';
 import { headsOfAggregate } from './reader-aggregate.ts';
 import { headsOfBoundaries } from './reader-boundaries.ts';
 import { headsOfDecimate } from './reader-decimate.ts';
-import { headsOfRanges } from './reader-estimate.ts';
+import { headsOfEstimate } from './reader-estimate.ts';
 import type { HeadSlices, HeadsQuery } from './reader-heads.ts';
 import { headsOfPage } from './reader-heads.ts';
 import type { BudgetState } from './budget.ts';
@@ -61,6 +61,10 @@ const checkpointFrames = 1_024;
 const checkpointAfterMs = 30_000;
 /** Questions that take more than one run and are gone on with at the same time. */
 const longAtOnce = 8;
+/** Runs of such questions, and pages of downloads, that wait in the reader's thread at the same time. */
+const runsAtOnce = 2;
+/** Readings of a page up to which it is one that somebody waits for, and no part of a download. */
+const shortPage = 10_000;
 /** Damaged chunks that are logged one by one. */
 const damageLoggedMax = 1_000;
 /** A budget that is not kept is told of this often at most. */
@@ -94,6 +98,7 @@ class SqliteEngine implements Engine {
   #checkpointedAt = 0;
   #lastTask = 0;
   readonly #turns = new QuestionTurns(longAtOnce);
+  readonly #runs = new QuestionTurns(runsAtOnce);
   readonly #damageLogged = new Set<string>();
 
   constructor(options: SqliteEngineOptions) {
@@ -313,7 +318,8 @@ class SqliteEngine implements Engine {
     try {
       for (let left = needed; ; ) {
         const heads = await this.#opened().writer.ask('heads', left);
-        const found = await ask({ task, query: question, heads });
+        const step = { task, query: question, heads };
+        const found = await (hasTurn ? this.#inTurn(() => ask(step)) : ask(step));
         if (found.isDone) return found.answer;
         left = found.left;
         question = null;
@@ -323,6 +329,16 @@ class SqliteEngine implements Engine {
       }
     } finally {
       if (hasTurn) this.#turns.giveBack();
+    }
+  }
+
+  /** Of what takes long only so much is given to the reader at once, so that whatever is short stands near the front there. */
+  async #inTurn<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    await this.#runs.take();
+    try {
+      return await ask();
+    } finally {
+      this.#runs.giveBack();
     }
   }
 
@@ -347,11 +363,15 @@ class SqliteEngine implements Engine {
       // The head first, the snapshot second: the other way round, a head sealed in between would be in neither.
       page: async (query) => {
         checkPage(query);
-        return this.#damageSeen(await reader().ask('page', { query, heads: await heads(headsOfPage(query)) }));
+        const question = { query, heads: await heads(headsOfPage(query)) };
+        const ask = (): Promise<ReadingsPage> => reader().ask('page', question);
+        return this.#damageSeen(await (query.limit > shortPage ? this.#inTurn(ask) : ask()));
       },
       text: async (query) => {
         checkPage(query);
-        return this.#damageSeen(await reader().ask('text', { query, heads: await heads(headsOfPage(query)) }));
+        const question = { query, heads: await heads(headsOfPage(query)) };
+        const ask = (): Promise<TextPage> => reader().ask('text', question);
+        return this.#damageSeen(await (query.limit > shortPage ? this.#inTurn(ask) : ask()));
       },
       boundaries: async (ranges) => {
         checkRanges(ranges);
@@ -359,7 +379,7 @@ class SqliteEngine implements Engine {
       },
       estimate: async (ranges) => {
         checkRanges(ranges);
-        return this.#askLong((question) => reader().ask('estimate', question), ranges, headsOfRanges(ranges));
+        return this.#askLong((question) => reader().ask('estimate', question), ranges, headsOfEstimate(ranges));
       },
       aggregate: async (query) => {
         checkBuckets(query);

@@ -16,7 +16,7 @@ export class EstimateTask implements ReaderTask<{ readonly readings: number }> {
 
   run({ chunks, heads }: Sources): boolean {
     for (let at = 0; this.#done < this.#ranges.length; at++, this.#done++) {
-      if (chunks.effort >= runEffortMax) return false;
+      if (at === seriesAtOnce || chunks.effort >= runEffortMax) return false;
       const { series, from, to } = this.#ranges[this.#done];
       const unsealed = unsealedOf(chunks, series, heads, at)?.count ?? 0;
       this.#readings += unsealed + chunks.estimate(series, from, to);
@@ -25,12 +25,20 @@ export class EstimateTask implements ReaderTask<{ readonly readings: number }> {
   }
 
   left(): HeadsQuery {
-    return headsOfRanges(this.#ranges.slice(this.#done));
+    return headsOfEstimate(this.#ranges.slice(this.#done));
   }
 
   answer(): { readonly readings: number } {
     return { readings: Math.round(this.#readings) };
   }
+}
+
+/** Series whose heads are asked for at once. */
+const seriesAtOnce = 64;
+
+/** All of the ranges with which it begins. */
+export function headsOfEstimate(ranges: readonly SeriesRange[]): HeadsQuery {
+  return headsOfRanges(ranges.slice(0, seriesAtOnce));
 }
 
 /** All of each range. */
