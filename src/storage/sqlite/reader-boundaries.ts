@@ -4,7 +4,7 @@ import type { Boundaries, SeriesRange } from '../../history/queries.ts';
 import type { Sample } from '../../history/reader.ts';
 import type { SnapshotChunks } from './reader-chunks.ts';
 import type { HeadRange, HeadsQuery } from './reader-heads.ts';
-import { unsealedOf } from './reader-heads.ts';
+import { isCutShort, unsealedOf } from './reader-heads.ts';
 import { readSeries } from './reader-page.ts';
 import type { ReaderTask, Sources } from './reader-task.ts';
 import { runEffortMax } from './reader-task.ts';
@@ -22,9 +22,14 @@ export class BoundariesTask implements ReaderTask<readonly Boundaries[]> {
     const begun = this.#found.length;
     for (const [at, { series, from, to }] of this.#ranges.slice(begun).entries()) {
       if (chunks.effort >= runEffortMax) return false;
+      const [before, after] = [at * 2, at * 2 + 1].map((index) => unsealedOf(chunks, series, heads, index));
+      const isStale =
+        isCutShort(chunks, series, heads, at * 2, { limit: 1, left: before }) ||
+        isCutShort(chunks, series, heads, at * 2 + 1, { limit: 1, left: after });
+      if (isStale) return false;
       this.#found.push({
-        before: lastBefore(chunks, series, from, unsealedOf(chunks, series, heads, at * 2)),
-        after: firstFrom(chunks, series, to, unsealedOf(chunks, series, heads, at * 2 + 1)),
+        before: lastBefore(chunks, series, from, before),
+        after: firstFrom(chunks, series, to, after),
       });
     }
     return true;

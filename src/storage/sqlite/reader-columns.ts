@@ -18,6 +18,7 @@ export class GrowingColumns {
   #values = new Float64Array(capacityMin);
   #kinds: Uint8Array<ArrayBuffer> | null = null;
   #texts: string[] = [];
+  #textLength = 0;
 
   /** `capacityMax`: more rows than this will not come. */
   constructor(capacityMax: number) {
@@ -26,6 +27,11 @@ export class GrowingColumns {
 
   get count(): number {
     return this.#count;
+  }
+
+  /** Letters in all texts so far. */
+  get textLength(): number {
+    return this.#textLength;
   }
 
   add(columns: SampleColumns, begin: number, end: number): void {
@@ -55,7 +61,10 @@ export class GrowingColumns {
   #setKind(place: number, columns: SampleColumns, row: number): void {
     const kind = columns.kinds?.[row] ?? valueKind.number;
     if (this.#kinds) this.#kinds[place] = kind;
-    if (kind === valueKind.text) this.#values[place] = this.#texts.push(columns.texts[columns.values[row]]) - 1;
+    if (kind !== valueKind.text) return;
+    const text = columns.texts[columns.values[row]];
+    this.#textLength += text.length;
+    this.#values[place] = this.#texts.push(text) - 1;
   }
 
   #reserve(count: number, hasKinds: boolean): number {

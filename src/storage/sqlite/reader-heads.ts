@@ -105,6 +105,21 @@ export function unsealedOf(
   return chunks.withoutErased(series, slices.seq, copied);
 }
 
+/**
+ * Whether rows that were copied of the range `index` have been deleted since, where no more than `limit` of them were to be
+ * copied: what stood behind these in the head is not known, and the question is to be asked with another copy.
+ */
+export function isCutShort(
+  chunks: SnapshotChunks,
+  series: number,
+  slices: HeadSlices,
+  index: number,
+  { limit, left }: { readonly limit: number; readonly left: SampleColumns | null },
+): boolean {
+  const copied = slices.ends[index] - (index === 0 ? 0 : slices.ends[index - 1]);
+  return copied >= limit && chunks.facts(series).sealedSeq < slices.seq && (left?.count ?? 0) < copied;
+}
+
 /** What of the heads a page needs: no page reaches beyond `limit` of their readings, and one more says that there are more. */
 export function headsOfPage({ ranges, order, limit }: PageQuery): HeadsQuery {
   return { ranges: ranges.map((range) => ({ ...range, order, limit: limit + 1 })), limitAll: limit + 1 };

@@ -5,11 +5,16 @@ import { firstAtOrAfter } from './head.ts';
 import type { SnapshotChunks } from './reader-chunks.ts';
 import { GrowingColumns } from './reader-columns.ts';
 import type { HeadSlices } from './reader-heads.ts';
-import { unsealedOf } from './reader-heads.ts';
+import { isCutShort, unsealedOf } from './reader-heads.ts';
 import { walk } from './reader-walk.ts';
 
 /** What a page may cost the thread, µs: after that it ends before it is full, so that others are not kept waiting. */
 const effortMax = 5_000;
+
+/** Letters in texts after which it ends as well: written out, each may be six bytes. */
+const textMax = 1 << 20;
+/** Readings of a page that are looked for backwards at once. */
+const windowMax = 8_192;
 
 /** Where a page goes: columns, or text. */
 interface PageSink {
@@ -49,6 +54,10 @@ function fillPage(chunks: SnapshotChunks, query: PageQuery, heads: HeadSlices, s
     const isOver = index >= heads.ends.length || room === 0 || (index > 0 && chunks.effort >= effortMax);
     if (isOver) return { index, time: order === 'asc' ? range.from : range.to };
     const head = unsealedOf(chunks, range.series, heads, index);
+    const slice = { limit: limit + 1, left: head };
+    if (isCutShort(chunks, range.series, heads, index, slice)) {
+      return { index, time: order === 'asc' ? range.from : range.to };
+    }
     const { columns, next } = readSeries(chunks, range, { order, limit: room, head });
     if (columns.count > 0) sink.add(index, columns);
     room -= columns.count;
@@ -83,7 +92,7 @@ function readAscending(chunks: SnapshotChunks, range: SeriesRange, question: Ser
   for (const piece of walk(chunks, range, head, true)) {
     const rows = piece.rows();
     if (!rows || rows.begin === rows.end) continue;
-    const isEnough = found.count > 0 && chunks.effort >= effortMax;
+    const isEnough = found.count > 0 && (chunks.effort >= effortMax || found.textLength >= textMax);
     const end = isEnough ? rows.begin : Math.min(rows.end, rows.begin + limit - found.count);
     found.add(rows.columns, rows.begin, end);
     if (end < rows.end) return { columns: found.finish(), next: rows.columns.times[end] };
@@ -99,8 +108,8 @@ function readDescending(chunks: SnapshotChunks, range: SeriesRange, question: Se
   const { series } = range;
   const from = Math.max(range.from, chunks.facts(series).rawFrom);
   for (let to = range.to; to > from; ) {
-    const isEnough = found.count > 0 && chunks.effort >= effortMax;
-    const room = isEnough ? 0 : limit - found.count;
+    const isEnough = found.count > 0 && (chunks.effort >= effortMax || found.textLength >= textMax);
+    const room = isEnough ? 0 : Math.min(limit - found.count, windowMax);
     // One more than there is room for says where the next page begins.
     const begin = reachBack(chunks, { series, from, to }, head, isNextWanted ? room + 1 : room);
     const window = new GrowingColumns(Number.MAX_SAFE_INTEGER);
@@ -111,9 +120,10 @@ function readDescending(chunks: SnapshotChunks, range: SeriesRange, question: Se
     const columns = window.finish();
     const first = Math.max(0, columns.count - room);
     found.addReversed(columns, first, columns.count);
-    if (first > 0) return { columns: found.finish(), next: columns.times[first - 1] + 1 };
+    const isFull = isEnough || found.count === limit;
+    if (isFull && first > 0) return { columns: found.finish(), next: columns.times[first - 1] + 1 };
     if (!isNextWanted && found.count === limit) break;
-    to = begin;
+    to = first > 0 ? columns.times[first] : begin;
   }
   return { columns: found.finish(), next: null };
 }
