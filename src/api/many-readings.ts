@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { GroupedBuckets, ManyBuckets, ManyReadings, Reduction } from '../contract/reading.ts';
 import type { Downloads } from './downloads.ts';
+import { PagePlaces } from './page-places.ts';
 import { noParameters, pattern } from './parameters.ts';
 import type { ApiPorts } from './ports.ts';
 import { answerReadings, beginOf } from './reading-answer.ts';
@@ -21,7 +22,11 @@ const reduce = Reduction.optional().meta({
   description: 'How the values of the series of a group become one; with `groupBy`, `avg` when left out',
 });
 
+/** Pages of many series that are made at once, some of them 10 MB, and those that wait. */
+const [pagesAtOnce, pagesWaiting] = [8, 1_000];
+
 export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Downloads): readonly Route[] {
+  const places = new PagePlaces(pagesAtOnce, pagesWaiting);
   const many = route({
     method: 'GET',
     path: '/api/v1/readings',
@@ -46,7 +51,7 @@ export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, download
       alternatives: readingAlternatives,
       headers: readingHeaders,
     },
-    refusals: ['duration_invalid'],
+    refusals: ['duration_invalid', 'overloaded'],
     handler({ query, now, filters, accepts, signal }) {
       const question = questionOf(query, accepts, { isMany: true });
       const { range, first, at } = beginOf(query, question, now, filters);
@@ -59,7 +64,7 @@ export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, download
       // The series that was begun may be gone from the filter, or never have been: then the next one begins anew.
       const begun = matching(ports, sorted, filter, begin).next();
       const isBegun = first !== null && !begun.done && compareSeries(begun.value, first) === 0;
-      return answerReadings(ports, downloads, {
+      const asked = {
         question,
         range,
         series,
@@ -69,7 +74,8 @@ export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, download
         timeZone: question.timeZone,
         filters,
         signal,
-      });
+      };
+      return places.use(signal, () => answerReadings(ports, downloads, asked));
     },
   });
   return [many];

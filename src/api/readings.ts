@@ -4,6 +4,7 @@ import { isMetricName, metricNameRule } from '../domain/series.ts';
 import { mediaTypes } from './answer-format.ts';
 import { deviceParams, deviceWithReadings, metricsOf } from './devices.ts';
 import type { Downloads } from './downloads.ts';
+import { PagePlaces } from './page-places.ts';
 import type { ApiPorts } from './ports.ts';
 import { notFound, parameterRefused, type RequestRefused } from './problem.ts';
 import { answerReadings, beginOf } from './reading-answer.ts';
@@ -36,7 +37,6 @@ export const readingHeaders = {
   'x-damaged-readings': z
     .int()
     .min(0)
-    .min(0)
     .optional()
     .meta({ description: 'Of a page of text: readings that are missing because what held them on disk is damaged' }),
 };
@@ -45,7 +45,11 @@ export const readingHeaders = {
 export const readingRules =
   'The range is half-open, [from, to): a reading at `from` is in it, one at `to` is not. It defaults to the last hour; a relative time is resolved on the first page and holds for the pages after it. A page of text names the next one in `x-next-page`; without `limit` text is streamed whole, with `X-Total-Estimate` readings, and a download that was cut goes on with `after`.';
 
+/** Pages of one series that are made at once, and those that wait. */
+const [pagesAtOnce, pagesWaiting] = [64, 1_000];
+
 export function readingRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Downloads): readonly Route[] {
+  const places = new PagePlaces(pagesAtOnce, pagesWaiting);
   const one = route({
     method: 'GET',
     path: '/api/v1/devices/{id}/readings',
@@ -69,7 +73,7 @@ export function readingRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Do
       alternatives: readingAlternatives,
       headers: readingHeaders,
     },
-    refusals: ['not_found', 'duration_invalid'],
+    refusals: ['not_found', 'duration_invalid', 'overloaded'],
     handler({ params, query, now, filters, accepts, signal }) {
       const question = questionOf(query, accepts, { isMany: false });
       const known = order.find({ device: params.id, metric: query.metric });
@@ -83,7 +87,8 @@ export function readingRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Do
       const { range, at } = beginOf(query, question, now, filters);
       const timeZone = question.timeZone ?? ports.decisions.snapshot().registrations.get(device)?.timeZone ?? null;
       const series = (): IterableIterator<typeof single> => [single].values();
-      return answerReadings(ports, downloads, { question, range, series, single, at, now, timeZone, filters, signal });
+      const asked = { question, range, series, single, at, now, timeZone, filters, signal };
+      return places.use(signal, () => answerReadings(ports, downloads, asked));
     },
   });
   return [one];
