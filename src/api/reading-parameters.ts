@@ -168,9 +168,12 @@ const after = z
     parsed(context, (): AfterReading => {
       const [device, metric, time, ...rest] = text.split('/');
       if (device && metric && time && rest.length === 0 && isDeviceId(device) && isMetricName(metric)) {
-        return { device, metric, time: parseMoment(time)(0) };
+        const moment = parseMoment(time);
+        // A relative time moves on, and no reading does.
+        if (moment(0) === moment(1)) return { device, metric, time: moment(0) };
       }
-      addFault(context, 'parameter_invalid', '"after" is device/metric/time of the last reading that arrived');
+      const detail = '"after" is device/metric/time of the last reading that arrived, as it was told';
+      addFault(context, 'parameter_invalid', detail);
       return z.NEVER;
     }),
   )

@@ -117,3 +117,12 @@ test.each([
   const path = `/api/v1/readings?from=${end - 3}&to=${end}&limit=1&page=${forged}`;
   expectProblem(await ask(port, path), 'page_invalid');
 });
+
+test.each(['now', '-1h', 'now-5m'])(
+  'a download does not go on behind %s, which is when no reading came',
+  async (time) => {
+    fill(1, 3);
+    const problem = expectProblem(await ask(port, `/api/v1/readings?after=s-000/v/${time}`), 'parameter_invalid');
+    expect(problem.errors).toMatchObject([{ parameter: 'after' }]);
+  },
+);

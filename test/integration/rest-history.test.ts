@@ -419,7 +419,7 @@ describe('a question that cannot be answered names the parameter and the way out
     ['format=senml&bucket=1m', ['format'], /json, columns, ndjson, csv/],
     ['limit=all&page=x', ['page'], /"after"/],
     ['after=oven-1/heat', ['after'], /device\/metric\/time/],
-    ['after=oven-2/heat/now', ['after'], /another series/],
+    ['after=oven-2/heat/2026-11-20T09:30:00Z', ['after'], /another series/],
     ['limit=20000', ['limit'], /1 to 10000, or all/],
     ['from=now&to=-1h', ['from'], /lies after "to"/],
   ])('%s', async (query, parameters, detail) => {
