@@ -37,8 +37,10 @@ export function fleetData(options: {
   readonly devices: number;
   readonly seconds: number;
   readonly seed: number;
+  /** When it begins, epoch ms. */
+  readonly from?: number;
 }): BenchData {
-  const { devices, seconds, seed } = options;
+  const { devices, seconds, seed, from = begin } = options;
   const series = Array.from({ length: devices * metrics.length }, (_, index) => ({
     device: `device-${Math.floor(index / metrics.length)}`,
     metric: metrics[index % metrics.length] ?? '',
@@ -46,7 +48,7 @@ export function fleetData(options: {
   return {
     series,
     readings: series.length * seconds,
-    end: begin + seconds * 1_000,
+    end: from + seconds * 1_000,
     *blocks() {
       const random = seededRandom(seed);
       const levels = Float64Array.from(series, (_, index) => 2_000 + (index % 97) * 10);
@@ -57,7 +59,7 @@ export function fleetData(options: {
           const metric = row % metrics.length;
           const time =
             metric === 0
-              ? begin + 20 + second * 1_000 + Math.floor(random.next() * 41) - 20
+              ? from + 20 + second * 1_000 + Math.floor(random.next() * 41) - 20
               : (block.times[row - 1] ?? 0);
           const scale = scales[metric] ?? 1;
           const level = (levels[row] ?? 0) + walk(random, metric);

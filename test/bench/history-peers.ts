@@ -125,6 +125,12 @@ function folderBytes(path: string): number {
   return Number(spawnSync('du', ['-sb', path]).stdout.toString().split('\t')[0]);
 }
 
+/** What VictoriaMetrics calls a series. */
+const selector = ({ device, metric }: { device: string; metric: string }): string =>
+  `${metric}_value{device="${device}"}`;
+
+const seconds = (time: number): string => (time / 1_000).toFixed(3);
+
 export async function startVictoriaMetrics(folder: string): Promise<Peer> {
   const port = await freePort();
   const dir = join(folder, 'victoria-metrics');
@@ -138,9 +144,6 @@ export async function startVictoriaMetrics(folder: string): Promise<Peer> {
     '-search.disableCache',
   ]);
   await untilAnswers(port, '/health');
-  const selector = ({ device, metric }: { device: string; metric: string }): string =>
-    `${metric}_value{device="${device}"}`;
-  const seconds = (time: number): string => (time / 1_000).toFixed(3);
   return {
     name: 'VictoriaMetrics',
     async load(data) {
@@ -156,7 +159,7 @@ export async function startVictoriaMetrics(folder: string): Promise<Peer> {
       return `/api/v1/query_range?${String(new URLSearchParams({ query, ...range }))}`;
     },
     latest: (now) =>
-      `/api/v1/query?${String(new URLSearchParams({ query: 'last_over_time({device!=""}[1h])', time: seconds(now) }))}`,
+      `/api/v1/query?${String(new URLSearchParams({ query: 'last_over_time({device!=""}[5m])', time: seconds(now) }))}`,
     ask: (path) => get(port, path),
     async bytes() {
       await get(port, '/internal/force_flush');
@@ -172,6 +175,11 @@ export async function startVictoriaMetrics(folder: string): Promise<Peer> {
     stop: () => ended(child),
   };
 }
+
+/** In InfluxQL, of the database that is made below. */
+const query = (q: string): string => `/query?${String(new URLSearchParams({ db: 'bench', epoch: 'ms', q }))}`;
+
+const range = (from: number, to: number): string => `time >= ${from}ms AND time < ${to}ms`;
 
 export async function startInflux(folder: string): Promise<Peer> {
   const [port, rpc] = [await freePort(), await freePort()];
@@ -199,8 +207,6 @@ max-body-size = 0
   const child = launch('/usr/bin/influxd', ['-config', config]);
   await untilAnswers(port, '/ping');
   await send('POST', port, `/query?${String(new URLSearchParams({ q: 'CREATE DATABASE bench' }))}`, {}, null);
-  const query = (q: string): string => `/query?${String(new URLSearchParams({ db: 'bench', epoch: 'ms', q }))}`;
-  const range = (from: number, to: number): string => `time >= ${from}ms AND time < ${to}ms`;
   return {
     name: 'InfluxDB',
     load: (data) => loadLines(data, (lines) => send('POST', port, '/write?db=bench&precision=ms', {}, lines)),

@@ -15,6 +15,7 @@ const benches = [
   'history-purge',
   'slow-series',
   'growth',
+  'download',
   'fan-out',
   'ingest',
   'ingest-qos0',
