@@ -40,6 +40,7 @@ export interface FleetOptions extends ConnectionOptions {
   readonly start?: number;
   readonly duration?: number;
   readonly drama?: boolean;
+  readonly past?: number;
   readonly late: number;
   readonly duplicate: number;
 }
@@ -62,6 +63,14 @@ function parseStart(text: string): number {
   const time = readTime(text, { zoneOffsetMinutes: 0, unit: undefined });
   if (time === undefined) throw new InvalidArgumentError('Write a time such as 2026-09-16T06:00.');
   return time.ms;
+}
+
+const pastMax = 86_400_000;
+
+function parsePast(text: string): number {
+  const past = parseDuration(text);
+  if (past > pastMax) throw new InvalidArgumentError('Write at most 1d.');
+  return past;
 }
 
 /** Options for connections that are all alike, which they are not where each device has its token. */
@@ -134,6 +143,7 @@ export function commandLine(actions: Actions): Command {
     )
     .option('--start <time>', 'simulated clock at the start, such as 2026-09-16T06:00 (default: now)', parseStart)
     .option('--drama', 'a workout, an open fridge and a machine fault within the first minute, and again')
+    .option('--past <duration>', 'also tell what happened before, a sample every ten seconds; at most 1d', parsePast)
     .option('--late <percent>', 'hold this share of messages back for 2 to 20 s', parsePercent, 0)
     .option('--duplicate <percent>', 'send this share of messages twice', parsePercent, 0)
     .addHelpText(

@@ -1,6 +1,7 @@
 import type { Message } from './connection.ts';
 import type { SimulatedDevice } from './fleet.ts';
 import { LateQueue } from './late-queue.ts';
+import { type PastRound, recallPast } from './past.ts';
 import type { Publisher } from './publisher.ts';
 import { RandomStream } from './random.ts';
 import { Schedule } from './schedule.ts';
@@ -22,6 +23,8 @@ export interface FleetRunPlan {
   /** Simulated wall clock at the start, ms since 1970 as the clocks of the place show it. */
   readonly simulatedStartMs: number;
   readonly seed: number;
+  /** How much of the time before the run the devices tell, ms. */
+  readonly pastMs: number;
   /** Percent of messages that are held back and sent late with their true time. */
   readonly latePercent: number;
   /** Percent of messages that are sent twice. */
@@ -46,9 +49,17 @@ export class FleetRun {
     this.#faults = new RandomStream(plan.seed ^ 0x5eed);
   }
 
-  start(): void {
+  /** Returns what the devices saw before. Whoever sends it does so behind their first messages. */
+  start(): readonly PastRound[] {
     const startMs = Date.now();
-    const { devices, intervalMs, onSkipped } = this.#plan;
+    const { devices, intervalMs, speed, simulatedStartMs, pastMs, onSkipped } = this.#plan;
+    const past = recallPast({
+      devices,
+      lengthMs: pastMs,
+      nowMs: startMs,
+      simulatedNowMs: simulatedStartMs,
+      speed,
+    });
     const schedule = new Schedule({ devices: devices.length, intervalMs, startMs });
     const turn = (): void => {
       const nowMs = Date.now();
@@ -59,6 +70,7 @@ export class FleetRun {
       this.#timer = setTimeout(turn, this.#late.size > 0 ? Math.min(waitMs, 100) : waitMs);
     };
     turn();
+    return past;
   }
 
   /** Stops the timetable and hands over what was held back, so that nothing that happened is kept from the gateway. */

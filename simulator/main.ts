@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
 import { basename } from 'node:path';
 import { CommanderError } from 'commander';
 import { commandLine, type ConnectionOptions, type FleetOptions, type ReplayOptions } from './command-line.ts';
@@ -7,6 +8,7 @@ import { tokensOf } from './credentials.ts';
 import { createFleet } from './fleet.ts';
 import { FleetRun } from './fleet-run.ts';
 import { GatewayNotice } from './gateway-notice.ts';
+import { sendPast } from './past.ts';
 import { Publisher, type Sender } from './publisher.ts';
 import { readTime } from './recorded-time.ts';
 import { parseRecording, RecordingError, type Recording } from './recording.ts';
@@ -25,14 +27,16 @@ const exitInterrupted = 130;
 
 async function runFleet(options: FleetOptions): Promise<number> {
   const devices = createFleet({ devices: options.devices, seed: options.seed, drama: options.drama === true });
+  const intervalMs = options.interval ?? 1_000 / options.rate;
   return await run(options, devices, '', async ({ publisher, tally, ended }) => {
     const fleet = new FleetRun({
       devices,
       publisher,
-      intervalMs: options.interval ?? 1_000 / options.rate,
+      intervalMs,
       speed: options.speed,
       simulatedStartMs: options.start ?? localNowMs(),
       seed: options.seed,
+      pastMs: options.past ?? 0,
       latePercent: options.late,
       duplicatePercent: options.duplicate,
       onSkipped: (turns) => {
@@ -42,10 +46,14 @@ async function runFleet(options: FleetOptions): Promise<number> {
     const timer = options.duration === undefined ? undefined : setTimeout(() => ended.abort(), options.duration);
     // A fleet is switched on after its connections; without a gateway it goes on and counts what it could not send.
     await Promise.race([publisher.opened(openingMs), aborted(ended.signal)]);
-    if (!ended.signal.aborted) fleet.start();
+    const past = ended.signal.aborted ? [] : fleet.start();
+    // Behind the first message of every device: what is older than the newest reading is late, and moves no alert.
+    const told = wait(past.length > 0 ? 2 * intervalMs : 0).then(() => sendPast(past, publisher, ended.signal));
     await aborted(ended.signal);
     clearTimeout(timer);
     fleet.stop();
+    publisher.interrupt();
+    await told;
     return {};
   });
 }

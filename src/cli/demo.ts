@@ -20,6 +20,8 @@ const simulator = fileURLToPath(new URL('../../simulator/main.ts', import.meta.u
 const sampleRules = new URL('../../config/demo-rules.yaml', import.meta.url);
 const sampleProfiles = new URL('../../config/demo-profiles.yaml', import.meta.url);
 const sampleDevices = new URL('../../config/demo-devices.yaml', import.meta.url);
+/** What the fleet tells of the time before, the first time: later there is what it was. */
+const past = '6h';
 const inboxNote = 'the demo inbox';
 
 /** `pulsegate demo`: gateway, simulated fleet, sample rules and a webhook inbox in one command. */
@@ -49,8 +51,8 @@ export async function demo(
     await inbox.stop();
   });
   await gateway.start();
-  await addSamples(gateway, inbox, Number(flags.devices));
-  fleet = startFleet(gateway, flags.devices);
+  const isFirst = await addSamples(gateway, inbox, Number(flags.devices));
+  fleet = startFleet(gateway, flags.devices, isFirst ? ['--past', past] : []);
   console.log(welcome(gateway, inbox, (performance.now() - began) / 1000));
 }
 
@@ -66,8 +68,11 @@ function isInboxWebhook(webhook: { readonly description: string }): boolean {
   return webhook.description === inboxNote;
 }
 
-/** The first run brings profiles, named devices, rules and a webhook; later runs leave alone what people made of them. */
-async function addSamples(gateway: Gateway, inbox: Inbox, fleetSize: number): Promise<void> {
+/**
+ * The first run brings profiles, named devices, rules and a webhook; later runs leave alone what people made of them.
+ * Returns whether this is the first.
+ */
+async function addSamples(gateway: Gateway, inbox: Inbox, fleetSize: number): Promise<boolean> {
   const url = `http://127.0.0.1:${inbox.port}/`;
   const { catalog } = gateway;
   const { rules, webhooks } = catalog.snapshot();
@@ -83,19 +88,20 @@ async function addSamples(gateway: Gateway, inbox: Inbox, fleetSize: number): Pr
   } else if (existing.url !== url) {
     await catalog.updateWebhook(existing.id, { url });
   }
-  if (rules.length > 0 || existing) return;
+  if (rules.length > 0 || existing) return false;
   for (const rule of samples(sampleRules, RuleDraft)) await catalog.createRule(rule);
   for (const profile of samples(sampleProfiles, ProfileDraft)) await catalog.createProfile(profile);
   // As many as the fleet has; they are listed in its order. Further ones come by themselves.
   await catalog.createRegistrations(samples(sampleDevices, RegistrationDraft).slice(0, fleetSize));
+  return true;
 }
 
 function samples<T extends z.ZodType>(file: URL, schema: T): z.output<T>[] {
   return schema.array().parse(parse(readFileSync(file, 'utf8')));
 }
 
-function startFleet(gateway: Gateway, devices: string): ChildProcess {
-  const args = [simulator, '--url', gateway.mqttUrl, '--devices', devices, '--drama'];
+function startFleet(gateway: Gateway, devices: string, more: readonly string[]): ChildProcess {
+  const args = [simulator, '--url', gateway.mqttUrl, '--devices', devices, '--drama', ...more];
   const fleet = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   // Its status line would bury what the inbox prints; it is shown only when the fleet ends by itself.
   let last = '';
@@ -138,6 +144,7 @@ Pulsegate ${version}: the demo is ready after ${seconds.toFixed(1)} s
 Try, in another terminal:
 
   ask     curl ${httpUrl}/api/v1/devices/wearable-01/latest
+  history curl '${httpUrl}/api/v1/devices/climate-01/readings?metric=temperature&from=-${past}&bucket=1h'
   watch   ${node} -e "${watch}"
   tell    mosquitto_pub -p ${port} -q 1 -t devices/my-sensor/telemetry -m '{"temperature":21.4}'
 

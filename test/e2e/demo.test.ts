@@ -9,6 +9,8 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserArgs, requireBrowser } from '../support/browser.ts';
 import { DemoProcess } from '../support/demo-process.ts';
+import { AlertList } from '../../src/contract/alert-list.ts';
+import { Buckets } from '../../src/contract/reading.ts';
 import { LiveTestClient } from '../support/live-client.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -37,6 +39,12 @@ async function ask(path: string): Promise<unknown> {
   const response = await fetch(page(`api/v1/${path}`));
   expect(response.status).toBe(200);
   return response.json();
+}
+
+/** Hours of the line for history with a reading every ten seconds, but for a few. */
+async function wholeHours(): Promise<number> {
+  const { stdout } = await run('sh', ['-c', demo.line('history')]);
+  return Buckets.parse(JSON.parse(stdout)).buckets.filter(({ count }) => Number(count) >= 355).length;
 }
 
 /** What a page must not do: complain, be refused by its own policy, or ask anybody else. */
@@ -82,6 +90,14 @@ describe('the demo', () => {
     const { stdout } = await run('sh', ['-c', demo.line('ask')]);
     const answer: unknown = JSON.parse(stdout);
     expect(answer).toMatchObject({ device: 'wearable-01', values: { heart_rate: { unit: '/min' } } });
+  });
+
+  it('has six hours of history within seconds, and they move no alert', async () => {
+    // Of the first hour only a part is in the range, and of the one that runs only a part is over.
+    await expect.poll(wholeHours, { timeout: 20_000 }).toBeGreaterThanOrEqual(5);
+    const began = Date.now();
+    const { items } = AlertList.parse(await ask('alerts'));
+    expect(items.filter(({ startedAt }) => Date.parse(startedAt) < began - 60_000)).toEqual([]);
   });
 
   it('knows its fleet by name and profile, and units, kinds and ranges come from those', async () => {
@@ -133,7 +149,8 @@ describe('the demo', () => {
     const cell = opened
       .locator('[data-testid="live-value"][data-device="my-sensor"][data-metric="temperature"]')
       .first();
-    await expect.poll(() => cell.textContent()).toBe('21.4');
+    // The first page of a browser takes its time.
+    await expect.poll(() => cell.textContent(), { timeout: 10_000 }).toBe('21.4');
     const watcher = await LiveTestClient.connect(`ws://127.0.0.1:${demo.ports.http}/api/v1/live`);
     watcher.send({ op: 'subscribe', id: 'a', topic: 'readings', device: 'my-sensor' });
     await watcher.next('snapshot');

@@ -52,7 +52,7 @@ export class DemoProcess {
   }
 
   /** The line to copy that stands behind a word of the welcome. */
-  line(word: 'ask' | 'watch' | 'tell'): string {
+  line(word: 'ask' | 'history' | 'watch' | 'tell'): string {
     const found = new RegExp(`^ {2}${word} +(.+)$`, 'm').exec(this.#said)?.[1];
     if (found === undefined) throw new Error(`the demo printed no line for "${word}":\n${this.#said}`);
     return found;

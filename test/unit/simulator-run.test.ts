@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { AckHistogram } from '../../simulator/ack-histogram.ts';
 import { GatewayNotice } from '../../simulator/gateway-notice.ts';
 import { LateQueue } from '../../simulator/late-queue.ts';
@@ -12,6 +13,8 @@ import {
   positiveNumber,
   wholeNumber,
 } from '../../simulator/options.ts';
+import { createFleet } from '../../simulator/fleet.ts';
+import { recallPast } from '../../simulator/past.ts';
 import { RandomStream } from '../../simulator/random.ts';
 import { Schedule } from '../../simulator/schedule.ts';
 import { StatusLine } from '../../simulator/status-line.ts';
@@ -40,6 +43,8 @@ describe('the histogram of acknowledgements', () => {
   });
 });
 
+const Sample = z.object({ ts: z.number(), values: z.record(z.string(), z.unknown()) });
+
 /** Runs a schedule at the given moments and lists every turn. */
 function turns(plan: { devices: number; intervalMs: number }, moments: readonly number[]): [number, number][] {
   const schedule = new Schedule({ ...plan, startMs: 1_000_000 });
@@ -48,6 +53,41 @@ function turns(plan: { devices: number; intervalMs: number }, moments: readonly 
     schedule.run(1_000_000 + moment, (index, time) => spoken.push([index, time - 1_000_000]));
   return spoken;
 }
+
+describe('the past of a fleet', () => {
+  const nowMs = 1_795_277_000_000;
+  const fleet = createFleet({ devices: 16, seed: 1, drama: true });
+  const rounds = recallPast({ devices: fleet, lengthMs: 3_605_000, nowMs, simulatedNowMs: nowMs, speed: 1 });
+  const told = fleet.map(({ id }, index) => {
+    const messages = rounds.map((round) => round[index]);
+    expect(new Set(messages.map((message) => message?.topic))).toEqual(new Set([`devices/${id}/telemetry`]));
+    return messages.flatMap((message) => z.array(Sample).parse(JSON.parse(message?.payload ?? '')));
+  });
+
+  it('is a sample every ten seconds of every device, oldest first, up to the present and without it', () => {
+    const times = Array.from({ length: 360 }, (_, index) => nowMs - 3_600_000 + index * 10_000);
+    for (const samples of told) expect(samples.map(({ ts }) => ts)).toEqual(times);
+  });
+
+  it('goes on into the present: what counts up has counted up to it', () => {
+    const at = fleet.findIndex(({ kind }) => kind === 'meter');
+    const energies = told[at].map(({ values }) => Number(values.energy));
+    const present = Number(fleet[at].model.sample({ time: nowMs, elapsedMs: 0 }).energy);
+    expect(energies).toEqual(energies.toSorted((a, b) => a - b));
+    expect(present - energies[359]).toBeGreaterThanOrEqual(0);
+    expect(present - energies[359]).toBeLessThan((energies[359] - energies[0]) / 10);
+  });
+
+  it('is quiet: no incident of the drama lies in it', () => {
+    const at = fleet.findIndex(({ id }) => id === 'fridge-01');
+    expect(Math.max(...told[at].map(({ values }) => Number(values.temperature)))).toBeLessThan(8);
+  });
+
+  it('counts every value that it tells', () => {
+    const counted = rounds.flat().reduce((sum, { readings }) => sum + readings, 0);
+    expect(counted).toBe(told.flat().reduce((sum, { values }) => sum + Object.keys(values).length, 0));
+  });
+});
 
 describe('the timetable', () => {
   it('spreads the devices evenly over the interval', () => {
