@@ -82,6 +82,8 @@ class ThinnedSeries {
   #isSummed = false;
   /** Of very many readings: where rollups may stand for them. */
   #summedUp: { readonly span: Span; readonly tiers: readonly RollupTier[] } | null = null;
+  /** Chunks before it have said what they hold at most. */
+  #considered = Number.NEGATIVE_INFINITY;
   #at: number;
   #resolution: Resolution = 'raw';
 
@@ -97,6 +99,7 @@ class ThinnedSeries {
     const head = unsealedOf(chunks, this.#range.series, heads, headsAt);
     const decimation = this.#decimation ?? this.#begin(sources, head);
     if (!decimation) return true;
+    if (!this.#consider(sources, decimation, head)) return false;
     for (const segment of this.#segments(sources, head)) {
       this.#resolution = coarser(this.#resolution, segment.tier);
       const isTold = segment.tier
@@ -125,15 +128,27 @@ class ThinnedSeries {
     if (readings > lttbMax) this.#summedUp = this.#mayBeSummedUp(extent);
     const decimation = new Decimation({ ...extent, points, method, readings });
     this.#decimation = decimation;
-    if (!this.#isSummed) return decimation;
+    if (!this.#isSummed) this.#considered = Number.POSITIVE_INFINITY;
+    return decimation;
+  }
+
+  /** Shows it what chunks hold at most, by which it knows what does not show; false when that has cost enough. */
+  #consider(sources: Sources, decimation: Decimation, head: SampleColumns | null): boolean {
+    if (this.#considered === Number.POSITIVE_INFINITY) return true;
+    const { chunks } = sources;
+    const { series } = this.#range;
     for (const { tier, from, to } of this.#segments(sources, head)) {
-      if (tier !== null) continue;
-      for (const { chunk } of walk(chunks, { series, from, to }, head, false)) {
-        const summary = chunk && chunks.summaryOf(chunk);
+      if (tier !== null || to <= this.#considered) continue;
+      const rest = { series, from: Math.max(from, this.#considered), to };
+      for (const piece of walk(chunks, rest, head, false)) {
+        const summary = piece.chunk && chunks.summaryOf(piece.chunk);
         if (summary) decimation.consider(summary);
+        this.#considered = piece.to;
+        if (chunks.effort >= runEffortMax) return false;
       }
     }
-    return decimation;
+    this.#considered = Number.POSITIVE_INFINITY;
+    return true;
   }
 
   /** The tiers that are fine enough to stand for readings, and where: the first and the last reading are told themselves. */
