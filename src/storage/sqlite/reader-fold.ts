@@ -170,14 +170,20 @@ export class SeriesFold {
     const { series, from } = this.#question.range;
     if (!this.#needs.before) return null;
     const found = lastBefore(chunks, series, from, unsealedOf(chunks, series, heads, headsAt));
-    return found ?? (rawFrom > Number.NEGATIVE_INFINITY ? rollupBefore(rollups, series, from) : null);
+    // Rollups tell of purged time alone: where readings are kept, a row may be due.
+    return (
+      found ?? (rawFrom > Number.NEGATIVE_INFINITY ? rollupBefore(rollups, series, Math.min(from, rawFrom)) : null)
+    );
   }
 
   #after({ chunks, rollups, heads }: Sources, headsAt: number, rawFrom: number): Sample | null {
     const { series, to } = this.#question.range;
     if (!this.#needs.after) return null;
     const purged = to < rawFrom ? rollupFrom(rollups, series, to) : null;
-    return purged ?? firstFrom(chunks, series, to, unsealedOf(chunks, series, heads, headsAt + 2));
+    // Of what is kept the readings say more.
+    return purged !== null && purged.time < rawFrom
+      ? purged
+      : firstFrom(chunks, series, to, unsealedOf(chunks, series, heads, headsAt + 2));
   }
 
   /** True when all of the span is told, false when it has cost enough. */
