@@ -86,29 +86,44 @@ function joined(columns: RollupColumns, begin: number, end: number, parts: numbe
   };
 }
 
-/** Windows that are looked through for a neighbour: one that is further away says little of purged time. */
-const windowsNear = 2;
+/** Windows that are looked through for a neighbour: the nearest one, and others should it tell of none or be damaged. */
+const windowsMax = 4;
 const tiers: readonly RollupTier[] = ['minute', 'hour'];
 
-/** The last reading before `time` that a rollup knows of; damaged ones know of none. */
+/** The last reading before `time` that a rollup knows of, however far away; damaged ones know of none. */
 export function rollupBefore(rollups: RollupReader, series: number, time: number): Sample | null {
+  let found: Sample | null = null;
   for (const tier of tiers) {
     const { windowMs, bucketMs } = rollupTiers[tier];
-    const end = Math.floor(time / bucketMs) * bucketMs;
-    const ends = rollupEnds(rollups, { series, from: end - windowsNear * windowMs, to: end }, tier);
-    if (ends) return ends.last;
+    let end = Math.floor(time / bucketMs) * bucketMs;
+    for (let window = 0; window < windowsMax; window++) {
+      const begin = rollups.windowBefore(series, tier, end);
+      if (begin === null) break;
+      const ends = rollupEnds(rollups, { series, from: begin, to: Math.min(begin + windowMs, end) }, tier);
+      if (ends && (found === null || ends.last.time > found.time)) found = ends.last;
+      if (ends) break;
+      end = begin;
+    }
   }
-  return null;
+  return found;
 }
 
-/** The first reading from `time` on that a rollup knows of; damaged ones know of none. */
+/** The first reading from `time` on that a rollup knows of, however far away; damaged ones know of none. */
 export function rollupFrom(rollups: RollupReader, series: number, time: number): Sample | null {
+  let found: Sample | null = null;
   for (const tier of tiers) {
-    const to = time + windowsNear * rollupTiers[tier].windowMs;
-    const ends = rollupEnds(rollups, { series, from: time, to }, tier);
-    if (ends) return ends.first;
+    const { windowMs } = rollupTiers[tier];
+    let from = time;
+    for (let window = 0; window < windowsMax; window++) {
+      const begin = rollups.windowFrom(series, tier, from);
+      if (begin === null) break;
+      const ends = rollupEnds(rollups, { series, from: Math.max(from, begin), to: begin + windowMs }, tier);
+      if (ends && (found === null || ends.first.time < found.time)) found = ends.first;
+      if (ends) break;
+      from = begin + windowMs;
+    }
   }
-  return null;
+  return found;
 }
 
 /** The first and the last reading that rollups of a range know of, as far as they are not damaged. */

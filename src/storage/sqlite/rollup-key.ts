@@ -26,6 +26,12 @@ export function rollupId(series: number, tier: RollupTier, begin: number): numbe
   return series * seriesStep + (tier === 'hour' ? tierStep : 0) + windowNumber(tier, begin) + windowBias;
 }
 
+/** The least and the greatest key that windows of the tier can have. */
+export function rollupIds(series: number, tier: RollupTier): { readonly first: number; readonly last: number } {
+  const first = series * seriesStep + (tier === 'hour' ? tierStep : 0);
+  return { first, last: first + tierStep - 1 };
+}
+
 /** What a key stands for. */
 export function rollupOf(id: number): { readonly series: number; readonly tier: RollupTier; readonly begin: number } {
   const series = Math.floor(id / seriesStep);

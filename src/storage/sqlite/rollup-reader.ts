@@ -3,7 +3,7 @@ import type { Database, Row } from './database.ts';
 import { bytesIn, numberIn, Statements } from './database.ts';
 import { decodeRollup } from './rollup-codec.ts';
 import { RollupColumns } from './rollup-columns.ts';
-import { rollupId, rollupOf, windowBegin } from './rollup-key.ts';
+import { rollupId, rollupIds, rollupOf, windowBegin } from './rollup-key.ts';
 
 /** Times in `[from, to)`, epoch ms. */
 export interface Span {
@@ -95,6 +95,22 @@ export class RollupReader {
       columns.to = columns.rowAtOrAfter(to);
       if (columns.from < columns.to) yield columns;
     }
+  }
+
+  /** Begin of the last window with a row that begins before `time`; null without one. */
+  windowBefore(series: number, tier: RollupTier, time: number): number | null {
+    const row = this.#statements
+      .get('SELECT id FROM rollup WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1')
+      .get(rollupIds(series, tier).first, rollupId(series, tier, windowBegin(tier, time - 1)));
+    return row ? rollupOf(numberIn(row, 0)).begin : null;
+  }
+
+  /** Begin of the first window with a row that ends after `time`; null without one. */
+  windowFrom(series: number, tier: RollupTier, time: number): number | null {
+    const row = this.#statements
+      .get('SELECT id FROM rollup WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1')
+      .get(rollupId(series, tier, windowBegin(tier, time)), rollupIds(series, tier).last);
+    return row ? rollupOf(numberIn(row, 0)).begin : null;
   }
 
   *#due(series: number, tier: RollupTier, from: number, to: number): Generator<Span, void, undefined> {
