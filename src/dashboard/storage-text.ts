@@ -51,12 +51,12 @@ function readingsFact({ readings }: StorageState): StorageFact {
 }
 
 function sizeFact({ file, maxBytes }: StorageState): StorageFact {
-  const free = file.freeBytes === 0 ? '' : `, free pages ${bytesText(file.freeBytes)}`;
+  const free = file.freeBytes === 0 ? '' : `; beside it ${bytesText(file.freeBytes)} to be used again`;
   const budget = maxBytes === null ? '' : ` of ${bytesText(maxBytes)}`;
   return {
     name: 'In use',
     text: `${bytesText(file.usedBytes)}${budget}`,
-    detail: `the log ${bytesText(file.logBytes)}${free}`,
+    detail: `of it the log ${bytesText(file.logBytes)}${free}`,
     tone: maxBytes !== null && file.usedBytes > maxBytes ? 'watch' : 'calm',
   };
 }
@@ -69,7 +69,10 @@ function growthFact({ growth }: StorageState): StorageFact {
 
 function roomFact({ forecast, disk }: StorageState, now: number): StorageFact {
   const free = disk === null ? 'the disk does not say' : `${bytesText(disk.freeBytes)} of the disk free`;
-  if (forecast === null) return { name: 'Room', text: '–', detail: free, tone: 'calm' };
+  if (forecast === null) {
+    const text = disk === null ? '–' : bytesText(disk.freeBytes);
+    return { name: 'Room', text, detail: disk === null ? free : 'free on the disk', tone: 'calm' };
+  }
   const { fullAt, balancedAt, limit } = forecast;
   if (fullAt !== null) {
     const left = Date.parse(fullAt) - now;

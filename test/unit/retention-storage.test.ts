@@ -175,7 +175,7 @@ describe('the panel', () => {
   it('says what is known and what is not yet', async () => {
     const { state, now } = await watched(0, mb);
     const shown = storageFacts(state, now).map(({ name, text }) => `${name}: ${text}`);
-    expect(shown).toEqual(['Readings: 83\u202f887\u202f080', 'In use: 100 MB', 'Growth: –', 'Room: –']);
+    expect(shown).toEqual(['Readings: 83\u202f887\u202f080', 'In use: 100 MB', 'Growth: –', 'Room: 1\u202f000 MB']);
   });
 
   it('is loud when the disk is full soon or chunks are damaged, and calm when only the budget is reached', async () => {
