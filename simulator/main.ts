@@ -48,7 +48,8 @@ async function runFleet(options: FleetOptions): Promise<number> {
     await Promise.race([publisher.opened(openingMs), aborted(ended.signal)]);
     const past = ended.signal.aborted ? [] : fleet.start();
     // Behind the first message of every device: what is older than the newest reading is late, and moves no alert.
-    const told = wait(past.length > 0 ? 2 * intervalMs : 0).then(() => sendPast(past, publisher, ended.signal));
+    const behind = Promise.race([wait(2 * intervalMs), aborted(ended.signal)]);
+    const told = behind.then(() => sendPast(past, publisher, ended.signal));
     await aborted(ended.signal);
     clearTimeout(timer);
     fleet.stop();
