@@ -8,7 +8,7 @@ import { askedGrid, boundaryTexts, type Comparison, comparisonOf, nextPage, type
 import type { Question, Range } from './reading-question.ts';
 import { pointsMax } from './reading-parameters.ts';
 import { type AskedSeries, kindOf } from './reading-series.ts';
-import { columnsText, rowsText, type Table } from './reading-table.ts';
+import { jsonText, type Table } from './reading-table.ts';
 import { manyTurns, type ShownSeries, shownAs, type TableTurn, writeTables } from './table-answer.ts';
 import type { WrittenAnswer } from './written-answer.ts';
 
@@ -121,12 +121,13 @@ export function answerBuckets(
       grid: comparison.grid(rules.grid),
       limit: pointsMax,
     });
-    return earlier.map((one) => {
+    const texts = earlier.map(async (one) => {
       const table = tableOf(one);
       const moved = { ...table, times: table.times.map(comparison.move) };
-      const body = question.format === 'json' ? `"buckets":[${rowsText(moved)}]` : columnsText(moved);
+      const body = await jsonText(moved, question.format === 'json' ? 'rows' : 'columns', 'buckets');
       return `,"compare":{"offset":${JSON.stringify(comparison.text)},${body}}`;
     });
+    return await Promise.all(texts);
   }
 }
 

@@ -5,7 +5,7 @@ import type { ApiPorts } from './ports.ts';
 import { boundaryTexts, type Comparison, comparisonOf, type ReadingAsk } from './reading-ask.ts';
 import type { Question, Range } from './reading-question.ts';
 import type { AskedSeries } from './reading-series.ts';
-import { columnsText, readingsTable, rowsText } from './reading-table.ts';
+import { jsonText, readingsTable } from './reading-table.ts';
 import { manyTurns, type ShownSeries, shownAs, type TableTurn, writeTables } from './table-answer.ts';
 import type { WrittenAnswer } from './written-answer.ts';
 
@@ -39,12 +39,13 @@ export function answerPoints(
         series.map(({ id }) => ({ series: id, ...range })),
       ),
     ]);
-    return series.map((one, index) => {
+    const shown = series.map(async (one, index) => {
       const { columns, resolution } = parts[index];
       const facts = `,"resolution":${JSON.stringify(resolution)},"method":${JSON.stringify(method)}`;
-      const beside = comparison && compared ? comparedText(comparison, compared[index].columns) : '';
+      const beside = comparison && compared ? await comparedText(comparison, compared[index].columns) : '';
       return { ...shownAs(one, facts + boundaries[index].text + beside), table: readingsTable(columns) };
     });
+    return await Promise.all(shown);
   }
 
   async function decimated(series: readonly AskedSeries[], range: Range) {
@@ -54,9 +55,9 @@ export function answerPoints(
     return page.parts;
   }
 
-  function comparedText({ text, move }: Comparison, columns: SampleColumns): string {
+  async function comparedText({ text, move }: Comparison, columns: SampleColumns): Promise<string> {
     const table = readingsTable(columns, move);
-    const body = question.format === 'json' ? `"readings":[${rowsText(table)}]` : columnsText(table);
+    const body = await jsonText(table, question.format === 'json' ? 'rows' : 'columns', 'readings');
     return `,"compare":{"offset":${JSON.stringify(text)},${body}}`;
   }
 }

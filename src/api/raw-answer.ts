@@ -9,7 +9,7 @@ import { boundaryTexts, comparisonOf, nextPage, type ReadingAsk } from './readin
 import { damagedText, headOf, ReadingEnvelope } from './reading-envelope.ts';
 import type { Range } from './reading-question.ts';
 import type { AskedSeries } from './reading-series.ts';
-import { columnsText, readingsTable, rowsText, type Table } from './reading-table.ts';
+import { jsonText, readingsTable, type Table } from './reading-table.ts';
 import { WrittenAnswer } from './written-answer.ts';
 
 /** Series looked into for one page, so that a wide filter over a quiet range still answers soon. */
@@ -191,10 +191,11 @@ async function comparedRaw(
   const readings = within(tableOf(own), isShown);
   const compared = within(tableOf(other, comparison.move), isShown);
   const [boundary] = await boundaryTexts(ports, ask, [{ series: single.id, ...ask.range }]);
-  const body = question.format === 'json' ? `"readings":[${rowsText(compared)}]` : columnsText(compared);
+  const form = question.format === 'json' ? 'rows' : 'columns';
+  const body = await jsonText(compared, form, 'readings');
   const head = `${headOf(single)}${boundary.text},"compare":{"offset":${JSON.stringify(comparison.text)},${body}}`;
-  const envelope = new ReadingEnvelope(question.format === 'json' ? 'rows' : 'columns', 'readings', head);
-  envelope.addTable(head, readings);
+  const envelope = new ReadingEnvelope(form, 'readings', head);
+  await envelope.addTable(head, readings);
   const damaged = [...own.damaged, ...other.damaged];
   envelope.end(damagedText(ports.names, damaged), cut === null ? null : nextPage(ask, single, cut));
   return new WrittenAnswer(contentTypes[question.format], envelope.whole());

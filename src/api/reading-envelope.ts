@@ -4,7 +4,7 @@ import { formatTime } from './moment.ts';
 import { Pieces } from './pieces.ts';
 import type { SeriesNames } from './ports.ts';
 import type { RawPart } from './raw-pages.ts';
-import { columnsText, rowsText, type Table, valueText } from './reading-table.ts';
+import { jsonText, type Table, valueText } from './reading-table.ts';
 
 /** What stands around readings and buckets in JSON, bit by bit, so that an answer may be longer than memory. */
 export class ReadingEnvelope {
@@ -25,9 +25,12 @@ export class ReadingEnvelope {
   }
 
   /** Members of a series that is told with rows of the main thread. */
-  addTable(head: string, table: Table): void {
+  async addTable(head: string, table: Table): Promise<void> {
+    this.#addBody(head, await jsonText(table, this.#form, this.#list));
+  }
+
+  #addBody(head: string, body: string): void {
     this.#close();
-    const body = this.#form === 'rows' ? `"${this.#list}":[${rowsText(table)}]` : columnsText(table);
     if (this.#single !== null) this.#pieces.add(`{${head},${body}`);
     else this.#pieces.add(`${this.#count === 0 ? '' : ','}{${head},${body}}`);
     this.#count++;
@@ -50,7 +53,7 @@ export class ReadingEnvelope {
 
   /** A series without readings. */
   addEmpty(head: string): void {
-    this.addTable(head, { count: 0, times: [], names: ['value'], columns: [[]] });
+    this.#addBody(head, this.#form === 'rows' ? `"${this.#list}":[]` : '"times":[],"values":[]');
   }
 
   /** What is ready to be sent. */

@@ -34,14 +34,55 @@ export function rowsText({ count, times, names, columns }: Table): string {
   return text;
 }
 
-/** `"times":[…],"avg":[…]`; the values of readings are called `values`. */
-export function columnsText({ count, times, names, columns }: Table): string {
-  let text = `"times":[${times.slice(0, count).join(',')}]`;
+/** `"times":[…]`, `"avg":[…]` and so on; the values of readings are called `values`. */
+function* columnTexts({ count, times, names, columns }: Table): Generator<string> {
+  yield `"times":[${times.slice(0, count).join(',')}]`;
   for (const [index, name] of names.entries()) {
     const values = columns[index].slice(0, count).map(valueText).join(',');
-    text += `,${JSON.stringify(name === 'value' ? 'values' : name)}:[${values}]`;
+    yield `${JSON.stringify(name === 'value' ? 'values' : name)}:[${values}]`;
+  }
+}
+
+/** The member, or members, of a JSON object that hold the table; rows are called `list`. */
+export async function jsonText(table: Table, form: 'rows' | 'columns', list: 'readings' | 'buckets'): Promise<string> {
+  if (form === 'rows') return `"${list}":[${await inTurns(table, rowsText, ',')}]`;
+  const texts: string[] = [];
+  let cells = 0;
+  for (const text of columnTexts(table)) {
+    texts.push(text);
+    cells += table.count;
+    if (cells < cellsAtOnce) continue;
+    cells = 0;
+    await turn();
+  }
+  return texts.join(',');
+}
+
+/** Cells that are written at once: some milliseconds, and then others have their turn. */
+const cellsAtOnce = 5_000;
+
+/** What `write` makes of the table, a few rows at a time, with `between` between them. */
+export async function inTurns(table: Table, write: (rows: Table) => string, between = ''): Promise<string> {
+  const atOnce = Math.max(1, Math.floor(cellsAtOnce / table.names.length));
+  if (table.count <= atOnce) return write(table);
+  let text = '';
+  for (let at = 0; at < table.count; at += atOnce) {
+    if (at > 0) {
+      await turn();
+      text += between;
+    }
+    text += write(rowsOf(table, at, Math.min(at + atOnce, table.count)));
   }
   return text;
+}
+
+function rowsOf({ times, names, columns }: Table, begin: number, end: number): Table {
+  const cut = columns.map((values) => values.slice(begin, end));
+  return { count: end - begin, times: times.slice(begin, end), names, columns: cut };
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** A line for each row, `head` being the members in front of its time, with a comma behind. */

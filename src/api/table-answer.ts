@@ -6,7 +6,7 @@ import type { ApiPorts } from './ports.ts';
 import { nextPage, type ReadingAsk } from './reading-ask.ts';
 import { damagedText, headOf, ReadingEnvelope } from './reading-envelope.ts';
 import type { AskedSeries } from './reading-series.ts';
-import { csvField, csvText, linesText, type Table } from './reading-table.ts';
+import { csvField, csvText, inTurns, linesText, type Table } from './reading-table.ts';
 import { seriesTurns } from './series-turns.ts';
 import { WrittenAnswer } from './written-answer.ts';
 
@@ -65,7 +65,7 @@ export async function writeTables(
   pieces.add(firstLine(format, answer));
   let next: string | null = null;
   for await (const turn of answer.turns()) {
-    for (const one of turn.shown) pieces.add(linesOf(format, one, answer));
+    for (const one of turn.shown) pieces.add(await linesOf(format, one, answer));
     next = turn.next;
   }
   return new WrittenAnswer(contentType, pieces.whole(), next === null ? {} : { 'x-next-page': next });
@@ -106,7 +106,7 @@ async function writeJson(ports: ApiPorts, ask: ReadingAsk, answer: TableAnswer):
   const envelope = new ReadingEnvelope(form, answer.list, single && headOf(single));
   let next: string | null = null;
   for await (const turn of answer.turns()) {
-    for (const { head, table } of turn.shown) envelope.addTable(head, table);
+    for (const { head, table } of turn.shown) await envelope.addTable(head, table);
     next = turn.next;
   }
   envelope.end(damagedText(ports.names, answer.damaged), next);
@@ -120,7 +120,7 @@ async function* allLines(format: LineFormat, answer: TableAnswer): AsyncGenerato
   pieces.add(firstLine(format, answer));
   yield* pieces.take();
   for await (const { shown } of answer.turns()) {
-    for (const one of shown) pieces.add(linesOf(format, one, answer));
+    for (const one of shown) pieces.add(await linesOf(format, one, answer));
     yield* pieces.take();
   }
 }
@@ -129,6 +129,6 @@ function firstLine(format: LineFormat, { keys = ['device', 'metric'], names }: T
   return format === 'csv' ? `${[...keys, 'time', ...names, 'unit'].map(csvField).join(',')}\r\n` : '';
 }
 
-function linesOf(format: LineFormat, shown: ShownSeries, { names }: TableAnswer): string {
-  return format === 'csv' ? csvText(shown.table, names, shown) : linesText(shown.table, shown.line);
+function linesOf(format: LineFormat, shown: ShownSeries, { names }: TableAnswer): Promise<string> {
+  return inTurns(shown.table, (rows) => (format === 'csv' ? csvText(rows, names, shown) : linesText(rows, shown.line)));
 }

@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Pieces } from '../../src/api/pieces.ts';
-import { columnsText, csvField, csvText, linesText, readingsTable, rowsText } from '../../src/api/reading-table.ts';
+import {
+  csvField,
+  csvText,
+  inTurns,
+  jsonText,
+  linesText,
+  readingsTable,
+  rowsText,
+} from '../../src/api/reading-table.ts';
 import type { Value } from '../../src/domain/reading.ts';
 import { csvField as downloadedField } from '../../src/history/text/csv-rows.ts';
 import { writePage } from '../../src/history/text/page-text.ts';
@@ -25,9 +33,9 @@ function downloaded(columns: ReturnType<typeof columnsOf>, format: 'rows' | 'ndj
 }
 
 describe('a table', () => {
-  test('of readings is written as a download of them would be: rows, lines and CSV', () => {
-    fc.assert(
-      fc.property(samples, (samples) => {
+  test('of readings is written as a download of them would be: rows, lines and CSV', async () => {
+    await fc.assert(
+      fc.asyncProperty(samples, async (samples) => {
         const columns = columnsOf(samples);
         const table = readingsTable(columns);
         expect(rowsText(table)).toBe(downloaded(columns, 'rows'));
@@ -35,7 +43,7 @@ describe('a table', () => {
         expect(linesText(table, head)).toBe(downloaded(columns, 'ndjson'));
         const csv = csvText(table, ['value'], { before: `${label.device},${label.metric},`, after: `,${label.unit}` });
         expect(csv).toBe(downloaded(columns, 'csv'));
-        expect(JSON.parse(`{${columnsText(table)}}`)).toEqual({
+        expect(JSON.parse(`{${await jsonText(table, 'columns', 'readings')}}`)).toEqual({
           times: samples.map(({ time }) => time),
           values: samples.map(({ value }) => (Object.is(value, -0) ? 0 : value)),
         });
@@ -49,6 +57,31 @@ describe('a table', () => {
         expect(csvField(text)).toBe(downloadedField(text));
       }),
     );
+  });
+
+  test('of many rows is written bit by bit, and others have their turn in between', async () => {
+    const values = Array.from({ length: 10_000 }, (_, row) => row / 3);
+    const times = values.map((_, row) => row * 1_000);
+    const table = { count: 10_000, times, names: ['avg', 'max'], columns: [values, values.toReversed()] };
+    let turns = 0;
+    let isWriting = true;
+    const others = (): void => {
+      turns++;
+      if (isWriting) setImmediate(others);
+    };
+    setImmediate(others);
+    expect(await jsonText(table, 'rows', 'buckets')).toBe(`"buckets":[${rowsText(table)}]`);
+    expect(turns).toBeGreaterThanOrEqual(3);
+    turns = 0;
+    expect(JSON.parse(`{${await jsonText(table, 'columns', 'buckets')}}`)).toEqual({
+      times,
+      avg: values,
+      max: values.toReversed(),
+    });
+    expect(turns).toBeGreaterThanOrEqual(2);
+    isWriting = false;
+    const edges = { before: 'oven-1,', after: ',Cel' };
+    expect(await inTurns(table, (rows) => csvText(rows, ['avg'], edges))).toBe(csvText(table, ['avg'], edges));
   });
 
   test('leaves a cell empty where there is nothing, or no such column', () => {
