@@ -212,7 +212,11 @@ function kindOf(value: Value): number {
 function coarsePoints(summary: Summary): { readonly time: number; readonly value: Value }[] {
   const { numbers, firstTime, lastTime, min, max, more } = summary;
   if (numbers === 0) return [];
-  const isBoolean = typeof summary.first === 'boolean';
+  // Between booleans there may have been numbers.
+  const isBoolean =
+    typeof summary.first === 'boolean' &&
+    typeof summary.last === 'boolean' &&
+    [min, max].every((value) => value === 0 || value === 1);
   const valueOf = (number: number): Value => (isBoolean ? number !== 0 : number);
   const begin = more ? more.firstNumberTime : firstTime;
   const end = more ? more.lastNumberTime : lastTime;
