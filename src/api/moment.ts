@@ -11,14 +11,14 @@ const secondsBelow = 1e11;
 
 /**
  * Reads RFC 3339 (`2026-11-20T09:30:00Z`, any offset, or a date alone meaning its UTC midnight), epoch milliseconds,
- * `now`, or a span from now (`-1h`, `now-90m`, `+5m`). Throws `RejectedError` (`time_invalid`) that says so.
+ * `now`, or a span from now (`-1h`, `now-90m`, `+5m`, `-1y` of 365 days). Throws `RejectedError` (`time_invalid`) that says so.
  */
 export function parseMoment(text: string): Moment {
   if (text === 'now') return (now) => now;
   // A "+" that was not percent-encoded arrives as a space.
   const relative = /^(?:now)?([-+ ])([\d.a-z]+)$/.exec(text);
   if (relative && /[a-z]/.test(relative[2])) {
-    const span = Math.trunc(parseDuration(relative[2]));
+    const span = spanOf(relative[2]);
     const offset = relative[1] === '-' ? -span : span;
     return (now) => bounded(now + offset, text);
   }
@@ -55,6 +55,12 @@ export class TimeText {
     const clock = `${twoDigits[hour]}:${twoDigits[minute]}:${twoDigits[second]}`;
     return `${this.#prefix}${clock}.${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}Z`;
   }
+}
+
+/** ms. */
+function spanOf(text: string): number {
+  const years = /^(\d+)y$/.exec(text);
+  return years ? Number(years[1]) * 365 * dayMs : Math.trunc(parseDuration(text));
 }
 
 function epochTime(text: string): number {

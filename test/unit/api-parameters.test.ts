@@ -44,6 +44,7 @@ describe('a moment', () => {
       ['h', 36e5],
       ['d', 864e5],
       ['w', 6048e5],
+      ['y', 365 * 864e5],
     );
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 5_000 }), unit, (amount, [unit, ms]) => {
