@@ -10,6 +10,11 @@ let rig: HistoryRig;
 
 afterEach(() => rig.close());
 
+/** Ten readings, a second apart. */
+function some(from: number, value: number): Row[] {
+  return Array.from({ length: 10 }, (_, at) => [1, from + at * 1_000, value]);
+}
+
 it.each([
   ['minutes', { raw: day, minute: null, hour: 0 }],
   ['hours', { raw: day, minute: 0, hour: null }],
@@ -24,8 +29,6 @@ it.each([
     deliveriesKeptMs: null,
     reserveBytes: 0,
   });
-  const some = (from: number, value: number): Row[] =>
-    Array.from({ length: 10 }, (__, at) => [1, from + at * 1_000, value]);
   const later = start + 100 * day;
   rig.commit(commitOf(1, some(start, 3), { newSeries: newSeries(1), at: start }));
   rig.commit(commitOf(2, some(later, 8), { at: later }));
