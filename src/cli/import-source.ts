@@ -3,6 +3,7 @@ import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { fileFault } from '../base/file-fault.ts';
 import { ImportFileError } from './device-table.ts';
+import { markPathOf } from './import-mark.ts';
 
 const pieceBytes = 262_144;
 
@@ -25,7 +26,7 @@ export class ImportSource {
     return new ImportSource(file, createReadStream(file, { highWaterMark: pieceBytes }));
   }
 
-  /** From byte `begin` on, as it is unpacked. Rejects with `ImportFileError` where it cannot be read or unpacked. */
+  /** From byte `begin` on, as it is unpacked. Rejects with `ImportFileError` where it cannot be read or unpacked, or ends before. */
   async *bytes(begin = 0): AsyncGenerator<Buffer> {
     let skip = begin;
     const chunks = this.#unpacked();
@@ -34,6 +35,11 @@ export class ImportSource {
         const { done, value } = await chunks.next().catch((error: unknown) => {
           throw new ImportFileError(`${this.#name} cannot be read: ${fileFault(error)}.`, { cause: error });
         });
+        if (done && skip > 0) {
+          throw new ImportFileError(
+            `${this.#name} is shorter than when it was last read; without ${markPathOf(this.#name)} it is read from its first line.`,
+          );
+        }
         if (done) return;
         const rest = value.subarray(Math.min(skip, value.length));
         skip -= value.length - rest.length;

@@ -1,6 +1,8 @@
+import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CsvCell, csvCell, readCsvRecord } from '../../src/cli/csv-record.ts';
+import { ImportSource } from '../../src/cli/import-source.ts';
 import { FileRows, rowBytesMax, rowsBehindFirstLine } from '../../src/cli/file-rows.ts';
 import { Progress } from '../../src/cli/progress.ts';
 import type { FileFormat } from '../../src/cli/row-scanner.ts';
@@ -135,6 +137,19 @@ const readers = {
   ndjson: () => readNdjson,
   influx: () => influxReader('ns'),
 } as const;
+
+/** What is read of a file of two lines from byte `begin` on. */
+async function left(begin: number): Promise<string> {
+  const source = new ImportSource('a.csv', Readable.from([Buffer.from('one\n'), Buffer.from('two\n')]));
+  let text = '';
+  for await (const piece of source.bytes(begin)) text += piece.toString();
+  return text;
+}
+
+test('a file that became shorter than what was read of it is not taken for one that was read to its end', async () => {
+  expect([await left(2), await left(5), await left(8)]).toEqual(['e\ntwo\n', 'wo\n', '']);
+  await expect(left(9)).rejects.toThrow('a.csv is shorter than when it was last read; without a.csv.progress');
+});
 
 describe.each(['csv', 'ndjson', 'influx'] as const)('a file as %s', (format) => {
   test('is read as it was written, however it is cut into pieces, and says where each row stands', () => {
