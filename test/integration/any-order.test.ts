@@ -18,14 +18,16 @@ const measured = [
   { time: noon - 1_000, value: 7.25 },
 ] as const;
 
+function isKept(order: readonly number[]): boolean {
+  return order.indexOf(1) < order.indexOf(2) && order.indexOf(4) < order.indexOf(5);
+}
+
 /** All orders in which both pairs of one time keep theirs: 6! / 4. */
 function orders(): number[][] {
   const of = (left: readonly number[]): number[][] =>
     left.length === 0
       ? [[]]
       : left.flatMap((at) => of(left.filter((other) => other !== at)).map((rest) => [at, ...rest]));
-  const isKept = (order: readonly number[]): boolean =>
-    order.indexOf(1) < order.indexOf(2) && order.indexOf(4) < order.indexOf(5);
   return of([0, 1, 2, 3, 4, 5]).filter(isKept);
 }
 
