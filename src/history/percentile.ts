@@ -13,6 +13,8 @@ export class PercentileBuffer {
   #stride = 1;
   /** … and this many are still to be passed over. */
   #skip = 0;
+  /** Ascending: places at which the number of this place in order stands; none greater is before it, none less behind it. */
+  #settled: number[] = [];
 
   /** `max`: an even number of numbers. */
   constructor(max: number = exactMax) {
@@ -27,11 +29,13 @@ export class PercentileBuffer {
     this.#count = 0;
     this.#stride = 1;
     this.#skip = 0;
+    this.#settled = [];
   }
 
   /** Adds `values` from `begin` to `end` (excluded). */
   add(values: Float64Array, begin: number, end: number): void {
     let row = begin;
+    this.#settled = [];
     while (row < end) {
       if (this.#skip >= end - row) {
         this.#skip -= end - row;
@@ -54,9 +58,12 @@ export class PercentileBuffer {
     }
   }
 
-  /** The percentile of `rank` 0 … 100; NaN without numbers. Moves the numbers about. */
+  /**
+   * The percentile of `rank` 0 … 100; NaN without numbers. Moves the numbers about: of several ranks each is looked for only
+   * between those that were asked for before.
+   */
   at(rank: number): number {
-    return this.#count === 0 ? Number.NaN : percentile(this.#numbers, this.#count, rank);
+    return this.#count === 0 ? Number.NaN : percentile(this.#numbers, this.#count, rank, this.#settled);
   }
 
   #thin(): void {
@@ -78,15 +85,25 @@ export class PercentileBuffer {
  * The percentile of the first `count` numbers (at least one), by linear interpolation between the two that are nearest in
  * order: with h = (count − 1) · rank / 100 it is x[⌊h⌋] + (h − ⌊h⌋) · (x[⌊h⌋ + 1] − x[⌊h⌋]). Hyndman and Fan, "Sample
  * Quantiles in Statistical Packages" (1996), type 7. Moves the numbers about, and takes time in proportion to `count`.
+ * `settled`: places of which the number already stands there, ascending; one more is added.
  */
-export function percentile(numbers: Float64Array, count: number, rank: number): number {
+export function percentile(numbers: Float64Array, count: number, rank: number, settled: number[] = []): number {
   const place = ((count - 1) * rank) / 100;
   const below = Math.floor(place);
-  const low = select(numbers, count, below);
+  let index = 0;
+  while (index < settled.length && settled[index] < below) index++;
+  const from = index === 0 ? 0 : settled[index - 1] + 1;
+  const next = settled[index] === below ? settled[index + 1] : settled[index];
+  const end = next === undefined ? count : next + 1;
+  if (settled[index] !== below) {
+    select(numbers, from, end - 1, below);
+    settled.splice(index, 0, below);
+  }
+  const low = numbers[below];
   const part = place - below;
   if (part === 0) return low;
   let high = Number.POSITIVE_INFINITY;
-  for (let at = below + 1; at < count; at++) if (numbers[at] < high) high = numbers[at];
+  for (let at = below + 1; at < end; at++) if (numbers[at] < high) high = numbers[at];
   // Equal neighbours may be so large that their difference with the part is not exact.
   return high === low ? low : low + part * (high - low);
 }
@@ -95,13 +112,14 @@ export function percentile(numbers: Float64Array, count: number, rank: number): 
 const looksMax = 8;
 
 /**
- * Moves the number of this place in order there, none greater before it and none less behind it (Hoare's quickselect). Where
+ * Moves the number of this place in order there, none greater before it and none less behind it (Hoare's quickselect), among
+ * those from `first` to `last`, which hold it. Where
  * the order of the numbers is against it, what is left is sorted, so that nobody can make it slow.
  */
-function select(numbers: Float64Array, count: number, place: number): number {
-  let left = 0;
-  let right = count - 1;
-  let looks = looksMax * count;
+function select(numbers: Float64Array, first: number, last: number, place: number): void {
+  let left = first;
+  let right = last;
+  let looks = looksMax * (last - first + 1);
   while (left < right) {
     looks -= right - left;
     if (looks < 0) {
@@ -124,7 +142,6 @@ function select(numbers: Float64Array, count: number, place: number): number {
     else if (place >= low) left = low;
     else break;
   }
-  return numbers[place];
 }
 
 function median(a: number, b: number, c: number): number {

@@ -45,6 +45,39 @@ test.each([
   expect(looks / numbers.length).toBeLessThan(20);
 });
 
+test('of several ranks each is right, in whatever order and with numbers that come in between', () => {
+  const some = fc.array(fc.oneof(ranks, numbers), { minLength: 1, maxLength: 40 });
+  fc.assert(
+    fc.property(numbers, some, (first, steps) => {
+      const buffer = new PercentileBuffer();
+      const all = [...first];
+      buffer.add(Float64Array.from(first), 0, first.length);
+      for (const step of steps) {
+        if (typeof step === 'number') expect(buffer.at(step)).toBeCloseTo(quantile(all, step), 6);
+        else {
+          all.push(...step);
+          buffer.add(Float64Array.from(step), 0, step.length);
+        }
+      }
+    }),
+  );
+});
+
+test('twenty ranks of two hundred thousand numbers need not twenty times the looks of one', () => {
+  let looks = 0;
+  const numbers = Float64Array.from({ length: 200_000 }, (_, row) => (row * 7_919) % 200_003);
+  const counted = new Proxy(numbers, {
+    get(target, key) {
+      looks++;
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  const settled: number[] = [];
+  for (let rank = 0; rank < 100; rank += 5) percentile(counted, numbers.length, rank, settled);
+  expect(looks / numbers.length).toBeLessThan(60);
+});
+
 test('what comes in parts is what comes at once, and a cleared buffer begins anew', () => {
   fc.assert(
     fc.property(numbers, ranks, fc.integer({ min: 1, max: 50 }), (some, rank, length) => {
