@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { createSqliteEngine } from '../../src/storage/sqlite/engine.ts';
 import { EngineStore } from '../support/history-engine-store.ts';
@@ -37,6 +37,27 @@ describe('history', () => {
     },
     seconds * 1_000 + 120_000,
   );
+
+  it('says the same when the oldest readings go for want of room', async () => {
+    let purged = 0;
+    const budgeted = fc.tuple(
+      fc.array(anyStep, { minLength: 10, maxLength: 50, size: 'max' }),
+      fc.constantFrom(1, 180_000, 220_000, 260_000),
+    );
+    await fc.assert(
+      fc.asyncProperty(budgeted, async ([steps, bytesMax]) => {
+        const store = new RigStore(bytesMax);
+        try {
+          await new HistoryScript(store, { isBudgeted: true }).play(steps);
+          purged += store.rig.writer.kept().purgedReadings;
+        } finally {
+          store.rig.close();
+        }
+      }),
+      { numRuns: 30, interruptAfterTimeLimit: 60_000, ...(seed === undefined ? {} : { seed: Number(seed) }) },
+    );
+    expect(purged).toBeGreaterThan(0);
+  }, 120_000);
 
   it('says the same when the engine works beside the questions, in threads of its own', async () => {
     await fc.assert(

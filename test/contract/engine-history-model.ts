@@ -208,8 +208,9 @@ export class HistoryScript {
   #seq = 0;
   #at = start + day;
 
-  constructor(store: HistoryStore) {
+  constructor(store: HistoryStore, options: { readonly isBudgeted?: boolean } = {}) {
     this.#store = store;
+    this.#model.isBudgeted = options.isBudgeted ?? false;
   }
 
   async play(steps: readonly HistoryStep[]): Promise<void> {

@@ -53,6 +53,8 @@ export class HistoryModel {
   readonly log: LoggedCommit[] = [];
   /** Receipt time of the newest commit. */
   at = 0;
+  /** There is a budget: more may be gone than policies say. */
+  isBudgeted = false;
   readonly #series = new Map<number, SeriesModel>();
   #policies = new Map<number, RetentionPolicy>();
 
@@ -146,7 +148,7 @@ export class HistoryModel {
         gone.push({ time, value });
       }
     }
-    this.#check(series, of, gone);
+    if (!this.isBudgeted) this.#check(series, of, gone);
     for (const tier of tiers) {
       const { from, to } = facts.told[tier];
       const isTold = ({ time }: Sample): boolean => bucketOf(tier, time) >= from && bucketOf(tier, time) < to;

@@ -347,6 +347,14 @@ async function askBuckets(asked: Asked, random: Random): Promise<void> {
   }
 }
 
+function isLined({ aggregates, fill }: Question): boolean {
+  return fill === 'linear' || aggregates.some(({ kind }) => kind === 'integral' || kind === 'timeWeightedAvg');
+}
+
+function hasTexts(model: HistoryModel, { series }: SeriesRange): boolean {
+  return model.visible(series).some(({ value }) => typeof value === 'string');
+}
+
 /** Whether the definitions would be gone through for thousands of buckets. */
 function isTooFine(model: HistoryModel, { ranges, grid }: Question): boolean {
   return ranges.some(({ series, from, to }) => {

@@ -5,7 +5,7 @@ import type { Recovered } from '../../src/history/engine.ts';
 import type { WriterOptions } from '../../src/storage/sqlite/writer.ts';
 import { historySeries, type HistoryStore, type StepWatch } from '../contract/engine-history-model.ts';
 import type { HistoryModel } from './history-model.ts';
-import { HistoryRig, type KeptFacts } from './history-rig.ts';
+import { HistoryRig, type KeptFacts, type RigQueries } from './history-rig.ts';
 
 const options: WriterOptions = {
   sealAfterMs: 60_000,
@@ -20,8 +20,14 @@ const options: WriterOptions = {
 
 /** The engine without its threads as what a script runs on: every step is watched, and files are looked into. */
 export class RigStore implements HistoryStore {
-  readonly rig = new HistoryRig(options);
-  readonly reader = this.rig.reader;
+  readonly rig: HistoryRig;
+  readonly reader: RigQueries;
+
+  /** `bytesMax`: the budget of the store; 0: none. */
+  constructor(bytesMax = 0) {
+    this.rig = new HistoryRig({ ...options, bytesMax });
+    this.reader = this.rig.reader;
+  }
 
   commit(commit: Commit): CommitResult {
     return this.rig.commit(commit);
