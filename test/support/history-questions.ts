@@ -336,6 +336,8 @@ async function askBuckets(asked: Asked, random: Random): Promise<void> {
     const label = `part ${index} of ${name}`;
     expect([...buckets.times.subarray(0, buckets.count)], label).toEqual(expected.times);
     expect(next, label).toBe(expected.next);
+    // A text behind the last bucket of a page hides the number behind it, towards which a gauge would go.
+    if (next !== null && isLined(question) && hasTexts(model, question.ranges[index])) continue;
     expect(
       buckets.columns.map((column) => column.map(rounded)),
       label,
