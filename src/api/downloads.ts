@@ -34,10 +34,10 @@ export class Downloads {
   }
 
   /** About how many readings there are. Rejects as soon as nobody waits for it any more. */
-  async estimate(ranges: Iterable<SeriesRange>, signal: AbortSignal): Promise<number> {
+  async estimate(ranges: AsyncIterable<SeriesRange>, signal: AbortSignal): Promise<number> {
     let readings = 0;
     let some: SeriesRange[] = [];
-    for (const range of ranges) {
+    for await (const range of ranges) {
       if (some.push(range) < estimatedAtOnce) continue;
       signal.throwIfAborted();
       readings += (await this.#reader.estimate(some)).readings;

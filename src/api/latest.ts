@@ -45,13 +45,13 @@ export function latestRoutes(ports: ApiPorts, order: SeriesOrder): readonly Rout
       schema: FleetLatest,
       alternatives: { [mediaTypes.columns]: LatestColumns },
     },
-    handler({ query, filters, accepts }) {
+    async handler({ query, filters, accepts, signal }) {
       const form = chooseFormat(query.format, ['json', 'columns'], accepts);
       const cursor = ports.cursor();
       const [device, metric] = query.page === undefined ? ['', ''] : readPage(filters, query.page, key);
       const rows: CurrentValue[] = [];
       let next: string | null = null;
-      for (const series of matching(ports, order.all(), query, { device, metric })) {
+      for await (const series of matching(ports, order.all(), query, { device, metric }, signal)) {
         const current = ports.latest.find(series.device, series.metric);
         if (!current) continue;
         if (rows.length === query.limit) {

@@ -52,18 +52,18 @@ export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, download
       headers: readingHeaders,
     },
     refusals: ['duration_invalid', 'overloaded'],
-    handler({ query, now, filters, accepts, signal }) {
+    async handler({ query, now, filters, accepts, signal }) {
       const question = questionOf(query, accepts, { isMany: true });
       const { range, first, at } = beginOf(query, question, now, filters);
       const sorted = order.all();
       const begin = first ?? { device: '', metric: '' };
       const filter = { device: query.device, metric: query.metric, tag: query.tag };
-      function* series(): Generator<AskedSeries> {
-        for (const one of matching(ports, sorted, filter, begin)) yield askedSeries(ports, one);
+      async function* series(): AsyncGenerator<AskedSeries> {
+        for await (const one of matching(ports, sorted, filter, begin, signal)) yield askedSeries(ports, one);
       }
       // The series that was begun may be gone from the filter, or never have been: then the next one begins anew.
-      const begun = matching(ports, sorted, filter, begin).next();
-      const isBegun = first !== null && !begun.done && compareSeries(begun.value, first) === 0;
+      const begun = first && (await matching(ports, sorted, filter, begin, signal).next());
+      const isBegun = first !== null && begun?.done === false && compareSeries(begun.value, first) === 0;
       const asked = {
         question,
         range,

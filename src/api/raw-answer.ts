@@ -218,9 +218,9 @@ function within({ times, columns, names, count }: Table, isShown: (time: number)
 }
 
 /** What is to be told of each series. */
-function* leftOf(ask: ReadingAsk, order: 'asc' | 'desc'): Generator<SeriesRange> {
+async function* leftOf(ask: ReadingAsk, order: 'asc' | 'desc'): AsyncGenerator<SeriesRange> {
   let range = restOf(ask, order);
-  for (const { id } of ask.series()) {
+  for await (const { id } of ask.series()) {
     yield { series: id, ...range };
     range = ask.range;
   }

@@ -50,11 +50,11 @@ const [windowMin, windowMax] = [16, 1_000];
 /** Page after page; the next is asked for when the consumer wants it. */
 export async function* rawPages(
   reader: Pick<HistoryQueries, 'text'>,
-  source: Iterator<AskedSeries>,
+  source: Iterator<AskedSeries> | AsyncIterator<AskedSeries>,
   ask: RawAsk,
 ): AsyncGenerator<RawPage> {
   let size = windowMin;
-  let window = taken(source, size);
+  let window = await taken(source, size);
   let resume = ask.at;
   let room = ask.limit ?? Number.POSITIVE_INFINITY;
   let looked = 0;
@@ -76,7 +76,7 @@ export async function* rawPages(
       resume = text.next.time;
     } else {
       size = Math.min(size * 4, windowMax);
-      window = taken(source, size);
+      window = await taken(source, size);
       resume = null;
     }
     const isEnd = room <= 0 || (ask.seriesMax !== null && looked >= ask.seriesMax);
@@ -91,10 +91,10 @@ function rest({ range, order }: RawAsk, time: number | null): Range {
   return order === 'asc' ? { from: time, to: range.to } : { from: range.from, to: time };
 }
 
-function taken<T>(source: Iterator<T>, count: number): readonly T[] {
+async function taken<T>(source: Iterator<T> | AsyncIterator<T>, count: number): Promise<readonly T[]> {
   const rows: T[] = [];
   while (rows.length < count) {
-    const step = source.next();
+    const step = await source.next();
     if (step.done) break;
     rows.push(step.value);
   }

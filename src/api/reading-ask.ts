@@ -17,7 +17,7 @@ export interface ReadingAsk {
   readonly question: Question;
   readonly range: Range;
   /** In the order of the answer, from where the page begins. Series that come meanwhile are not among them. */
-  series(): IterableIterator<AskedSeries>;
+  series(): AsyncGenerator<AskedSeries>;
   /** The only series there can be; null: as many as there are. */
   readonly single: AskedSeries | null;
   /** Where the first series goes on: a time of its own, or null for its begin. */

@@ -1,6 +1,7 @@
 import type { MetricKind } from '../domain/aggregate.ts';
 import type { Series } from '../domain/series.ts';
 import type { TagGlob } from '../domain/tag-glob.ts';
+import { othersTurn } from './others-turn.ts';
 import type { Pattern } from './parameters.ts';
 import type { ApiPorts } from './ports.ts';
 import { indexOfFirst, type SeriesName } from './series-order.ts';
@@ -33,17 +34,26 @@ export function kindOf(ports: ApiPorts, { device, metric }: SeriesName): MetricK
   return current === undefined || typeof current.value === 'number' ? 'gauge' : 'state';
 }
 
-/** Those of `sorted` that the filter takes, from the first that is not before `first`. */
-export function* matching(
+/** Series that are looked at before others have their turn: a filter may be long, and each look slow. */
+const lookedAtOnce = 256;
+
+/** Those of `sorted` that the filter takes, from the first that is not before `first`, as long as somebody waits for them. */
+export async function* matching(
   ports: ApiPorts,
   sorted: readonly Series[],
   filter: SeriesFilter,
   first: SeriesName,
-): Generator<Series> {
+  signal: AbortSignal,
+): AsyncGenerator<Series> {
   const { registrations } = ports.decisions.snapshot();
   let device = '';
   let isTaken = false;
-  for (let index = indexOfFirst(sorted, first); index < sorted.length; index++) {
+  const begin = indexOfFirst(sorted, first);
+  for (let index = begin; index < sorted.length; index++) {
+    if (index > begin && (index - begin) % lookedAtOnce === 0) {
+      await othersTurn();
+      signal.throwIfAborted();
+    }
     const series = sorted[index];
     if (series.device !== device) {
       device = series.device;

@@ -1,6 +1,7 @@
 import type { Value } from '../domain/reading.ts';
 import { type SampleColumns, sampleValue } from '../domain/sample-columns.ts';
 import { TimeText } from './moment.ts';
+import { othersTurn } from './others-turn.ts';
 
 /** Times with one or more named values each: buckets, points, or a few readings. Small enough for the main thread. */
 export interface Table {
@@ -53,7 +54,7 @@ export async function jsonText(table: Table, form: 'rows' | 'columns', list: 're
     cells += table.count;
     if (cells < cellsAtOnce) continue;
     cells = 0;
-    await turn();
+    await othersTurn();
   }
   return texts.join(',');
 }
@@ -68,7 +69,7 @@ export async function inTurns(table: Table, write: (rows: Table) => string, betw
   let text = '';
   for (let at = 0; at < table.count; at += atOnce) {
     if (at > 0) {
-      await turn();
+      await othersTurn();
       text += between;
     }
     text += write(rowsOf(table, at, Math.min(at + atOnce, table.count)));
@@ -79,10 +80,6 @@ export async function inTurns(table: Table, write: (rows: Table) => string, betw
 function rowsOf({ times, names, columns }: Table, begin: number, end: number): Table {
   const cut = columns.map((values) => values.slice(begin, end));
   return { count: end - begin, times: times.slice(begin, end), names, columns: cut };
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** A line for each row, `head` being the members in front of its time, with a comma behind. */

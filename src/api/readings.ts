@@ -86,7 +86,9 @@ export function readingRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Do
       }
       const { range, at } = beginOf(query, question, now, filters);
       const timeZone = question.timeZone ?? ports.decisions.snapshot().registrations.get(device)?.timeZone ?? null;
-      const series = (): IterableIterator<typeof single> => [single].values();
+      async function* series(): AsyncGenerator<typeof single> {
+        yield single;
+      }
       const asked = { question, range, series, single, at, now, timeZone, filters, signal };
       return places.use(signal, () => answerReadings(ports, downloads, asked));
     },

@@ -25,19 +25,19 @@ export interface Turn<T> {
  * series what to show, or null where there is nothing.
  */
 export async function* seriesTurns<T extends { readonly table: Table }>(
-  source: Iterator<AskedSeries>,
+  source: Iterator<AskedSeries> | AsyncIterator<AskedSeries>,
   { limit, atOnce, seriesMax, valuesMax, signal }: TurnLimits,
   ask: (series: readonly AskedSeries[]) => Promise<readonly (T | null)[]>,
 ): AsyncGenerator<Turn<T>> {
   let room = limit ?? Number.POSITIVE_INFINITY;
   let looked = 0;
   let values = 0;
-  let ahead = source.next();
+  let ahead = await source.next();
   while (!ahead.done) {
     const series: AskedSeries[] = [];
     while (!ahead.done && series.length < Math.min(room, atOnce)) {
       series.push(ahead.value);
-      ahead = source.next();
+      ahead = await source.next();
     }
     signal.throwIfAborted();
     const shown = (await ask(series)).filter((one) => one !== null);

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { rawPages } from '../../src/api/raw-pages.ts';
-import type { AskedSeries } from '../../src/api/reading-series.ts';
+import { type AskedSeries, matching } from '../../src/api/reading-series.ts';
 import { seriesTurns, type TurnLimits } from '../../src/api/series-turns.ts';
+import { Strangers } from '../support/api-strangers.ts';
 import { memoryHistory } from '../support/memory-history.ts';
 
 const series: readonly AskedSeries[] = Array.from({ length: 10 }, (_, index) => ({
@@ -83,4 +84,24 @@ test('pages of readings end with whoever waited for them', async () => {
   });
   await expect(collected(pages)).rejects.toThrow('gone');
   expect(asked).toBe(1);
+});
+
+test('a filter that takes nothing of many series lets others have their turn, and ends with whoever asked', async () => {
+  const many = Array.from({ length: 2_000 }, (_, index) => ({ id: index + 1, device: `s-${index}`, metric: 'v' }));
+  const nothing = { text: 'x', matches: () => false };
+  const look = (signal: AbortSignal) =>
+    matching(new Strangers().ports(), many, { device: nothing, metric: nothing }, { device: '', metric: '' }, signal);
+  let turns = 0;
+  let isLooking = true;
+  const others = (): void => {
+    turns++;
+    if (isLooking) setImmediate(others);
+  };
+  setImmediate(others);
+  expect(await look(lasting).next()).toMatchObject({ done: true });
+  isLooking = false;
+  expect(turns).toBeGreaterThanOrEqual(7);
+  const leaving = new AbortController();
+  leaving.abort(new Error('gone'));
+  await expect(look(leaving.signal).next()).rejects.toThrow('gone');
 });
