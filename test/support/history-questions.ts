@@ -384,6 +384,9 @@ async function askAcross(asked: Asked, random: Random): Promise<void> {
   if (grids.size > 1) return;
   const groupOf = ranges.map(({ series }) => series % 2);
   const page = await reader.across({ ranges, kinds, groupOf, groups: 2, grid, aggregate, limit });
+  // As for buckets.
+  const isCut = page.next !== null && isLined({ ...question, aggregates: [aggregate], fill: 'none' });
+  if (isCut && ranges.some((range) => hasTexts(model, range))) return;
   const end = page.next ?? Number.POSITIVE_INFINITY;
   for (const group of [0, 1]) {
     const values = new Map<number, number[]>();
