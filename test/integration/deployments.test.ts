@@ -16,7 +16,7 @@ import { createGateway } from '../../src/gateway.ts';
 import { Authority, type Certificate } from '../support/certificates.ts';
 import { startGateway } from '../support/gateway.ts';
 import { startGatewayHere, untilReadiness, type GatewayHere } from '../support/gateway-here.ts';
-import { send } from '../support/http-client.ts';
+import { ask as get, send } from '../support/http-client.ts';
 import { freePort, Mosquitto } from '../support/mosquitto.ts';
 import { findNginx } from '../support/system-packages.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -172,7 +172,7 @@ test('with small.yaml the gateway keeps what its comments say', async () => {
   const flags = { 'data.dir': folder.path, 'http.port': 0, 'mqtt.port': 0 };
   const gateway = createGateway(loadConfig({ file: example('small.yaml'), flags }));
   await gateway.start();
-  const answer = await send(Number(new URL(gateway.httpUrl).port), 'GET', '/api/v1/retention');
+  const answer = await get(Number(new URL(gateway.httpUrl).port), '/api/v1/retention');
   expect(answer.json()).toEqual({ rules: [], default: { raw: '90d', minute: '365d', hour: 'forever' } });
   await gateway.stop();
   folder.remove();
