@@ -106,7 +106,11 @@ export class RollupBook {
       const span = { from: begin, to: Math.min(begin + windowMs, rawFrom) };
       for (const tier of this.#tiersOf(series, span)) {
         this.#mixIn(series, tier, head, span);
-        extend(rollups.tier(tier), series, span.from, span.to);
+        const told = rollups.tier(tier);
+        const toldFrom = told.isEmpty(series) ? rawFrom : told.from[series];
+        extend(told, series, span.from, span.to);
+        // Readings that are kept lie in between, and nobody has summed them up.
+        if (rawFrom < toldFrom) this.#makeDue(series, tier, rawFrom, toldFrom);
       }
       row = firstAtOrAfter(head.times, head.count, span.to);
     }
