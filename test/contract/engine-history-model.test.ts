@@ -4,6 +4,7 @@ import { silentLog } from '../../src/base/log.ts';
 import { createSqliteEngine } from '../../src/storage/sqlite/engine.ts';
 import { EngineStore } from '../support/history-engine-store.ts';
 import { RigStore } from '../support/history-rig-store.ts';
+import { knownScripts } from '../support/history-scripts.ts';
 import { anyStep, HistoryScript, outerStep } from './engine-history-model.ts';
 
 /**
@@ -29,6 +30,7 @@ describe('history', () => {
         }),
         {
           numRuns: seconds > 0 ? 1_000_000 : 110,
+          examples: knownScripts.map((script) => [[...script]]),
           // Looking for the shortest script ends, too.
           interruptAfterTimeLimit: (seconds > 0 ? seconds : 100) * 1_000,
           ...(seed === undefined ? {} : { seed: Number(seed) }),

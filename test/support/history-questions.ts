@@ -11,6 +11,7 @@ import { sourceNeeded } from '../../src/history/bucket-needs.ts';
 import { Decimation } from '../../src/history/decimation.ts';
 import type { AggregateQuery, Resolution, SeriesRange } from '../../src/history/queries.ts';
 import type { Sample } from '../../src/history/reader.ts';
+import { expectClose } from './history-close.ts';
 import { columnsOf } from './history-columns.ts';
 import type { HistoryModel } from './history-model.ts';
 import { type OracleBucket, oracleBuckets } from './history-oracle.ts';
@@ -338,10 +339,7 @@ async function askBuckets(asked: Asked, random: Random): Promise<void> {
     expect(next, label).toBe(expected.next);
     // A text behind the last bucket of a page hides the number behind it, towards which a gauge would go.
     if (next !== null && isLined(question) && hasTexts(model, question.ranges[index])) continue;
-    expect(
-      buckets.columns.map((column) => column.map(rounded)),
-      label,
-    ).toEqual(expected.columns.map((column) => column.map(rounded)));
+    expectClose(buckets.columns, expected.columns, label);
     const order: readonly Resolution[] = ['raw', '1m', '1h'];
     if (expected.next === null) {
       expect(order.indexOf(resolution), label).toBeGreaterThanOrEqual(order.indexOf(expected.coarsest));
@@ -363,12 +361,6 @@ function isTooFine(model: HistoryModel, { ranges, grid }: Question): boolean {
     const wide = model.purgedTiers(series, from, to).reduce(widened, grid);
     return wide.kind !== 'calendar' && (to - from) / wide.width > 400;
   });
-}
-
-/** Sums in another order differ in their last digits. */
-function rounded(value: Value | null): Value | null {
-  if (typeof value !== 'number') return value;
-  return Math.abs(value) < 1e9 ? Math.round(value * 1e5) / 1e5 + 0 : Number(value.toPrecision(10));
 }
 
 async function askAcross(asked: Asked, random: Random): Promise<void> {
@@ -405,10 +397,7 @@ async function askAcross(asked: Asked, random: Random): Promise<void> {
     const expected = [...values]
       .sort(([a], [b]) => a - b)
       .map(([time, of]) => [time, of.length, of.reduce((sum, one) => sum + one, 0), Math.min(...of), Math.max(...of)]);
-    expect(
-      told.map((row) => row.map(rounded)),
-      `across ${JSON.stringify({ ...question, aggregate, groupOf })}`,
-    ).toEqual(expected.map((row) => row.map(rounded)));
+    expectClose(told, expected, `across ${JSON.stringify({ ...question, aggregate, groupOf })}`);
   }
 }
 
