@@ -6,11 +6,11 @@ import { TimeText } from './moment.ts';
 import { readPage, writePage } from './page-token.ts';
 import { limit, noParameters, page, pattern, readingsMax } from './parameters.ts';
 import type { ApiPorts, CurrentValue } from './ports.ts';
-import { tag } from './reading-parameters.ts';
-import { matching } from './reading-series.ts';
-import { valueText } from './reading-table.ts';
+import { tag } from './readings/reading-parameters.ts';
+import { matching } from './readings/reading-series.ts';
+import { valueText } from './readings/reading-table.ts';
 import { type Route, route } from './route.ts';
-import type { SeriesOrder } from './series-order.ts';
+import type { SeriesOrder } from './readings/series-order.ts';
 import { WrittenAnswer } from './written-answer.ts';
 
 const format = z

@@ -5,7 +5,7 @@ import { readPage, writePage } from './page-token.ts';
 import { limit, listMax, noParameters, page, pattern } from './parameters.ts';
 import type { ApiPorts } from './ports.ts';
 import { jsonBody, type Route, route } from './route.ts';
-import { indexOfFirst, SeriesOrder } from './series-order.ts';
+import { indexOfFirst, SeriesOrder } from './readings/series-order.ts';
 
 /** How long series are kept, as people decide it. */
 export function retentionRoutes(ports: ApiPorts): readonly Route[] {

@@ -20,7 +20,7 @@ import { gatewayUrl } from './gateway-address.ts';
 import { GatewayAnswerError, GatewayClient } from './gateway-client.ts';
 import { flagPaths, type GatewayFlags } from './gateway-flags.ts';
 import { createLog } from './logger.ts';
-import { Progress } from './progress.ts';
+import { Progress } from './transfer/progress.ts';
 import { version } from './version.ts';
 
 /*

@@ -4,10 +4,10 @@ import type { BackupFlags } from './backup.ts';
 import type { CreateFlags, ListFlags } from './devices.ts';
 import type { DoctorFlags } from './doctor.ts';
 import { explain } from './explain.ts';
-import type { ExportFlags } from './export.ts';
+import type { ExportFlags } from './transfer/export.ts';
 import type { ClientFlags } from './gateway-client.ts';
 import type { GatewayFlags } from './gateway-flags.ts';
-import type { ImportFlags } from './import.ts';
+import type { ImportFlags } from './transfer/import.ts';
 import { addKeyCommands } from './key-commands.ts';
 import type { ShowFlags } from './retention.ts';
 import type { StorageFlags } from './storage.ts';
@@ -90,7 +90,7 @@ function addFileCommands(program: Command): void {
     .option('--format <format>', 'csv, ndjson, influx or senml; left out, by the name of the file, else csv')
     .option('-o, --output <file>', 'left out, standard output')
     .option('--resume', 'go on with a file that was cut, behind its last whole row')
-    .action(async (flags: ExportFlags) => (await import('./export.ts')).exportReadings(flags));
+    .action(async (flags: ExportFlags) => (await import('./transfer/export.ts')).exportReadings(flags));
   withClientFlags(program.command('import'))
     .description('readings of a file into a running gateway; the same file twice changes nothing')
     .argument(
@@ -100,7 +100,9 @@ function addFileCommands(program: Command): void {
     .option('--format <format>', 'csv, ndjson or influx; left out, by the name of the file or what it begins with')
     .option('--precision <unit>', 'of the times of line protocol: ns, us, ms or s', 'ns')
     .option('--refused <file>', 'where refused lines go, with their reasons; left out, beside the file')
-    .action(async (file: string, flags: ImportFlags) => (await import('./import.ts')).importReadings(file, flags));
+    .action(async (file: string, flags: ImportFlags) =>
+      (await import('./transfer/import.ts')).importReadings(file, flags),
+    );
 }
 
 function addSafekeepingCommands(program: Command): void {

@@ -4,12 +4,12 @@ import { systemClock } from '../base/clock.ts';
 import { loadConfig } from '../config/load.ts';
 import { EngineOpenError } from '../history/engine.ts';
 import { type DataLock, lockDataFolder } from '../storage/data-lock.ts';
-import { Doctor } from '../storage/sqlite/doctor.ts';
-import { setAside } from '../storage/sqlite/doctor-repair.ts';
-import type { Finding } from '../storage/sqlite/finding.ts';
+import { Doctor } from '../storage/sqlite/safekeeping/doctor.ts';
+import { setAside } from '../storage/sqlite/safekeeping/doctor-repair.ts';
+import type { Finding } from '../storage/sqlite/safekeeping/finding.ts';
 import { openForExamination, openForWriting, StoreRefusedError } from '../storage/sqlite/schema.ts';
 import { flagPaths, type GatewayFlags } from './gateway-flags.ts';
-import { countText, Progress } from './progress.ts';
+import { countText, Progress } from './transfer/progress.ts';
 
 export interface DoctorFlags extends GatewayFlags {
   readonly repair?: boolean;

@@ -2,7 +2,7 @@ import { systemRandom } from '../base/random.ts';
 import { loadConfig } from '../config/load.ts';
 import { restoreBackup } from '../storage/backup-restore.ts';
 import { flagPaths, type GatewayFlags } from './gateway-flags.ts';
-import { countText } from './progress.ts';
+import { countText } from './transfer/progress.ts';
 
 /** `pulsegate restore`: makes a data folder of a backup. */
 export async function restore(file: string, flags: GatewayFlags): Promise<void> {

@@ -170,7 +170,7 @@ export interface AcrossQuery {
   readonly holdsUntil?: number | undefined;
 }
 
-/** Partial sums, which `history/across.ts` merges and turns into any reduction. */
+/** Partial sums, which `history/buckets/across.ts` merges and turns into any reduction. */
 export interface AcrossPage {
   readonly groups: readonly AcrossColumns[];
   /** From this bucket on the answer is not complete; null when it is. */

@@ -9,7 +9,7 @@ import { BackupError } from './backup-archive.ts';
 import type { BackedUpFile, BackupManifest } from './backup-manifest.ts';
 import { backupFiles, ManifestError, manifestName, readManifest } from './backup-manifest.ts';
 import { lockDataFolder } from './data-lock.ts';
-import { renewEpoch } from './sqlite/epoch.ts';
+import { renewEpoch } from './sqlite/safekeeping/epoch.ts';
 import type { TarFile } from './tar.ts';
 import { readTar, TarError } from './tar.ts';
 

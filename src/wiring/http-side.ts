@@ -10,7 +10,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { ruleFaults } from '../catalog/rule-faults.ts';
 import type { CommandBook } from '../commands/command-book.ts';
 import { decodeInfluxBatch } from '../decode/influx.ts';
-import { mergeAcross, reduce } from '../history/across.ts';
+import { mergeAcross, reduce } from '../history/buckets/across.ts';
 import type { Intake } from '../pipeline/intake.ts';
 import { buildBackup } from './backup.ts';
 import { payloadOptions } from './dialects.ts';

@@ -6,7 +6,7 @@
  *   node test/bench/chunk-codec.ts [seed]
  */
 import { type Random, seededRandom } from '../../src/base/random.ts';
-import { decodeChunk, encodeChunk, type ReadingColumns } from '../../src/storage/sqlite/chunk-codec.ts';
+import { decodeChunk, encodeChunk, type ReadingColumns } from '../../src/storage/sqlite/chunks/chunk-codec.ts';
 
 const chunkCount = 1024;
 const chunksEach = 40;

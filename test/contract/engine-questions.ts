@@ -5,9 +5,9 @@ import { bucketFills, plainAggregates } from '../../src/domain/aggregate.ts';
 import type { BucketGrid } from '../../src/domain/bucket-grid.ts';
 import type { Value } from '../../src/domain/reading.ts';
 import { rawCutoff } from '../../src/domain/retention.ts';
-import { BucketFold } from '../../src/history/bucket-fold.ts';
-import { gridOf } from '../../src/history/bucket-grid.ts';
-import { Decimation } from '../../src/history/decimation.ts';
+import { BucketFold } from '../../src/history/buckets/bucket-fold.ts';
+import { gridOf } from '../../src/history/buckets/bucket-grid.ts';
+import { Decimation } from '../../src/history/shapes/decimation.ts';
 import type { Engine } from '../../src/history/engine.ts';
 import type {
   AcrossColumns,

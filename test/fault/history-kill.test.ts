@@ -10,7 +10,7 @@ import { type Value, valueAt } from '../../src/domain/reading.ts';
 import { rawCutoff } from '../../src/domain/retention.ts';
 import type { Engine, Recovered } from '../../src/history/engine.ts';
 import type { EngineStats } from '../../src/history/reader.ts';
-import { Doctor } from '../../src/storage/sqlite/doctor.ts';
+import { Doctor } from '../../src/storage/sqlite/safekeeping/doctor.ts';
 import { createSqliteEngine } from '../../src/storage/sqlite/engine.ts';
 import { openForExamination } from '../../src/storage/sqlite/schema.ts';
 import { FakeClock } from '../support/fake-clock.ts';

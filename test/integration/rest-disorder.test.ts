@@ -119,12 +119,6 @@ describe('whatever the order in which readings come', () => {
     await fc.assert(
       fc.asyncProperty(rows, disorder, async (rows, { places, repeated, batch }) => {
         const [plain, mixed] = [`plain-${++run}`, `mixed-${run}`];
-        const sent = (device: string, { minute, value }: { minute: number; value: number }): Sent => ({
-          device,
-          metric: 'level',
-          time: noon - minute * minuteMs,
-          value,
-        });
         await rig.post(rows.toSorted((a, b) => b.minute - a.minute).map((row) => sent(plain, row)));
         const inDisorder = rows
           .map((row, index) => ({ row, place: places[index] ?? 0 }))
@@ -254,3 +248,7 @@ describe('clocks of devices that are wrong', () => {
     ]);
   });
 });
+
+function sent(device: string, { minute, value }: { minute: number; value: number }): Sent {
+  return { device, metric: 'level', time: noon - minute * minuteMs, value };
+}

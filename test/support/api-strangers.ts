@@ -33,7 +33,7 @@ import type { RetentionRule } from '../../src/domain/retention.ts';
 import type { Rule } from '../../src/domain/rule.ts';
 import type { Series } from '../../src/domain/series.ts';
 import type { Webhook } from '../../src/domain/webhook.ts';
-import { mergeAcross, reduce } from '../../src/history/across.ts';
+import { mergeAcross, reduce } from '../../src/history/buckets/across.ts';
 import type { HistoryReader, Sample } from '../../src/history/reader.ts';
 import { createIdentity } from './api-identity.ts';
 import { CommandBook } from '../../src/commands/command-book.ts';

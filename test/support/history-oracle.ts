@@ -1,6 +1,6 @@
 import type { Aggregate, BucketFill, MetricKind } from '../../src/domain/aggregate.ts';
 import type { Value } from '../../src/domain/reading.ts';
-import type { Grid } from '../../src/history/bucket-grid.ts';
+import type { Grid } from '../../src/history/buckets/bucket-grid.ts';
 import type { Sample } from '../../src/history/reader.ts';
 
 /** What is asked of readings: all that stand in it are known, those out of `[from, to)` as neighbours only. */

@@ -1,7 +1,7 @@
 import { type Value, valueKind } from '../../src/domain/reading.ts';
 import type { SampleColumns } from '../../src/domain/sample-columns.ts';
-import { BucketFold } from '../../src/history/bucket-fold.ts';
-import { gridOf } from '../../src/history/bucket-grid.ts';
+import { BucketFold } from '../../src/history/buckets/bucket-fold.ts';
+import { gridOf } from '../../src/history/buckets/bucket-grid.ts';
 import type {
   AcrossColumns,
   AggregateQuery,

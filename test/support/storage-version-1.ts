@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import { join } from 'node:path';
 import { settledColumns } from '../../src/domain/settled-columns.ts';
-import { encodeCommitRecord } from '../../src/storage/sqlite/commit-record.ts';
+import { encodeCommitRecord } from '../../src/storage/sqlite/rows/commit-record.ts';
 import { commitOf } from './storage-commits.ts';
 
 /** The tables as the first version made them: what is out there in people's data folders, so it never changes. */

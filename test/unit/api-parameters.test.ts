@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { gridOf, parseBucketWidth } from '../../src/api/bucket-width.ts';
-import { earlier, later, parseOffset } from '../../src/api/earlier-period.ts';
-import { compareSeries, indexOfFirst, SeriesOrder } from '../../src/api/series-order.ts';
+import { gridOf, parseBucketWidth } from '../../src/api/readings/bucket-width.ts';
+import { earlier, later, parseOffset } from '../../src/api/readings/earlier-period.ts';
+import { compareSeries, indexOfFirst, SeriesOrder } from '../../src/api/readings/series-order.ts';
 import { offsetAt } from '../../src/base/time-zone.ts';
-import { gridOf as historyGrid } from '../../src/history/bucket-grid.ts';
+import { gridOf as historyGrid } from '../../src/history/buckets/bucket-grid.ts';
 import { formatTime, parseMoment, TimeText } from '../../src/api/moment.ts';
 import { nearest } from '../../src/base/nearest.ts';
 import { readPage, writePage } from '../../src/api/page-token.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Pieces } from '../../src/api/pieces.ts';
+import { Pieces } from '../../src/api/readings/pieces.ts';
 import {
   csvField,
   csvText,
@@ -9,7 +9,7 @@ import {
   linesText,
   readingsTable,
   rowsText,
-} from '../../src/api/reading-table.ts';
+} from '../../src/api/readings/reading-table.ts';
 import type { Value } from '../../src/domain/reading.ts';
 import { csvField as downloadedField } from '../../src/history/text/csv-rows.ts';
 import { writePage } from '../../src/history/text/page-text.ts';

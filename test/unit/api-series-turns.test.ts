@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { rawPages } from '../../src/api/raw-pages.ts';
-import { type AskedSeries, matching } from '../../src/api/reading-series.ts';
-import { seriesTurns, type TurnLimits } from '../../src/api/series-turns.ts';
+import { rawPages } from '../../src/api/readings/raw-pages.ts';
+import { type AskedSeries, matching } from '../../src/api/readings/reading-series.ts';
+import { seriesTurns, type TurnLimits } from '../../src/api/readings/series-turns.ts';
 import { Strangers } from '../support/api-strangers.ts';
 import { memoryHistory } from '../support/memory-history.ts';
 

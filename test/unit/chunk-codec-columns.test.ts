@@ -4,17 +4,17 @@ import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
 import type { Value } from '../../src/domain/reading.ts';
 import { type SampleColumns, sampleValue } from '../../src/domain/sample-columns.ts';
-import { CorruptChunkError } from '../../src/storage/sqlite/chunk-codec-bytes.ts';
+import { CorruptChunkError } from '../../src/storage/sqlite/chunks/chunk-codec-bytes.ts';
 import {
   decodeColumns,
   decodeNumbersInto,
   decodeTimeColumn,
   encodeColumns,
   encodeTimeColumn,
-} from '../../src/storage/sqlite/chunk-codec-columns.ts';
-import { chunkCodec, packChunk, packSharing, unpackChunk } from '../../src/storage/sqlite/chunk-rows.ts';
+} from '../../src/storage/sqlite/chunks/chunk-codec-columns.ts';
+import { chunkCodec, packChunk, packSharing, unpackChunk } from '../../src/storage/sqlite/chunks/chunk-rows.ts';
 import { CorruptStoreError } from '../../src/storage/sqlite/database.ts';
-import { Head } from '../../src/storage/sqlite/head.ts';
+import { Head } from '../../src/storage/sqlite/chunks/head.ts';
 
 const start = 1_790_000_000_000;
 const second = 1_000;

@@ -7,8 +7,8 @@ import {
   decodeChunkInto,
   encodeChunk,
   type ReadingColumns,
-} from '../../src/storage/sqlite/chunk-codec.ts';
-import { CorruptChunkError, chunkCountMax } from '../../src/storage/sqlite/chunk-codec-bytes.ts';
+} from '../../src/storage/sqlite/chunks/chunk-codec.ts';
+import { CorruptChunkError, chunkCountMax } from '../../src/storage/sqlite/chunks/chunk-codec-bytes.ts';
 import { type ChunkShape, chunkShapes, makeChunk } from '../bench/chunk-codec.ts';
 
 const start = 1_790_000_000_000;

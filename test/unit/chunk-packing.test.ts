@@ -2,9 +2,9 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
 import type { SampleColumns } from '../../src/domain/sample-columns.ts';
-import { chunkCountMax } from '../../src/storage/sqlite/chunk-codec-bytes.ts';
-import { type ChunkPiece, cutEvenly, packTogether } from '../../src/storage/sqlite/chunk-packing.ts';
-import { unpackChunk } from '../../src/storage/sqlite/chunk-rows.ts';
+import { chunkCountMax } from '../../src/storage/sqlite/chunks/chunk-codec-bytes.ts';
+import { type ChunkPiece, cutEvenly, packTogether } from '../../src/storage/sqlite/chunks/chunk-packing.ts';
+import { unpackChunk } from '../../src/storage/sqlite/chunks/chunk-rows.ts';
 
 const start = 1_790_000_000_000;
 const random = seededRandom(17);

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Value } from '../../src/domain/reading.ts';
-import { AcrossFold, mergeAcross, reduce } from '../../src/history/across.ts';
+import { AcrossFold, mergeAcross, reduce } from '../../src/history/buckets/across.ts';
 import { type Reduction, reductions } from '../../src/history/queries.ts';
 
 /** A series: the value of some buckets. */

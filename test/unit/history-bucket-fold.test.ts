@@ -8,9 +8,9 @@ import {
   plainAggregates,
 } from '../../src/domain/aggregate.ts';
 import type { Value } from '../../src/domain/reading.ts';
-import { BucketFold } from '../../src/history/bucket-fold.ts';
-import { gridOf } from '../../src/history/bucket-grid.ts';
-import { boundariesNeeded, sourceNeeded } from '../../src/history/bucket-needs.ts';
+import { BucketFold } from '../../src/history/buckets/bucket-fold.ts';
+import { gridOf } from '../../src/history/buckets/bucket-grid.ts';
+import { boundariesNeeded, sourceNeeded } from '../../src/history/buckets/bucket-needs.ts';
 import type { Sample } from '../../src/history/reader.ts';
 import { type SummaryColumns, joinSummaries, summarize } from '../../src/history/summary.ts';
 import { type OracleQuestion, oracleBuckets } from '../support/history-oracle.ts';

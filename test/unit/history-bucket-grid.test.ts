@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isTimeZone, offsetAt, timeZone } from '../../src/base/time-zone.ts';
 import { type BucketGrid, calendarUnits } from '../../src/domain/bucket-grid.ts';
-import { gridOf } from '../../src/history/bucket-grid.ts';
+import { gridOf } from '../../src/history/buckets/bucket-grid.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Value } from '../../src/domain/reading.ts';
-import { Decimation, type DecimationQuestion, lttbMax } from '../../src/history/decimation.ts';
-import { lttb } from '../../src/history/lttb.ts';
+import { Decimation, type DecimationQuestion, lttbMax } from '../../src/history/shapes/decimation.ts';
+import { lttb } from '../../src/history/shapes/lttb.ts';
 import type { Sample } from '../../src/history/reader.ts';
 import { summarize } from '../../src/history/summary.ts';
 import { columnsOf, samplesOf } from '../support/history-columns.ts';

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { PercentileBuffer, percentile } from '../../src/history/percentile.ts';
+import { PercentileBuffer, percentile } from '../../src/history/buckets/percentile.ts';
 import { quantile } from '../support/history-oracle.ts';
 
 const ranks = fc.oneof(

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ChunkLookup } from '../../src/storage/sqlite/chunk-lookup.ts';
-import { packChunk } from '../../src/storage/sqlite/chunk-rows.ts';
+import { ChunkLookup } from '../../src/storage/sqlite/chunks/chunk-lookup.ts';
+import { packChunk } from '../../src/storage/sqlite/chunks/chunk-rows.ts';
 import type { Database } from '../../src/storage/sqlite/database.ts';
 import { openForWriting } from '../../src/storage/sqlite/schema.ts';
 import { columnsOf } from '../support/history-columns.ts';

@@ -5,7 +5,7 @@ import type { ReadingColumns, Value } from '../../src/domain/reading.ts';
 import { valueAt } from '../../src/domain/reading.ts';
 import { ReadingBuilder } from '../../src/domain/reading-builder.ts';
 import { settledColumns } from '../../src/domain/settled-columns.ts';
-import { decodeCommitRecord, decodeSettled, encodeCommitRecord } from '../../src/storage/sqlite/commit-record.ts';
+import { decodeCommitRecord, decodeSettled, encodeCommitRecord } from '../../src/storage/sqlite/rows/commit-record.ts';
 import { CorruptStoreError } from '../../src/storage/sqlite/database.ts';
 
 type Row = readonly [series: number, time: number, value: Value];

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Database, Statements } from '../../src/storage/sqlite/database.ts';
-import { SnapshotChunks } from '../../src/storage/sqlite/reader-chunks.ts';
-import { type HeadSlices, unsealedOf } from '../../src/storage/sqlite/reader-heads.ts';
+import { SnapshotChunks } from '../../src/storage/sqlite/asking/reader-chunks.ts';
+import { type HeadSlices, unsealedOf } from '../../src/storage/sqlite/asking/reader-heads.ts';
 import { openForWriting } from '../../src/storage/sqlite/schema.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { Value } from '../../src/domain/reading.ts';
 import { valueKind } from '../../src/domain/reading.ts';
 import { sampleValue } from '../../src/domain/sample-columns.ts';
-import { Head } from '../../src/storage/sqlite/head.ts';
-import { mergeStretches } from '../../src/storage/sqlite/merge.ts';
+import { Head } from '../../src/storage/sqlite/chunks/head.ts';
+import { mergeStretches } from '../../src/storage/sqlite/chunks/merge.ts';
 
 function put(head: Head, time: number, value: Value): void {
   if (typeof value === 'string') head.put(time, 0, valueKind.text, value);

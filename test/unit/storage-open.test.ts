@@ -100,7 +100,9 @@ describe('a database is refused with a sentence and left as it is', () => {
     change(
       "UPDATE commit_log SET bytes = CAST(substr(bytes, 1, length(bytes) - 4) || x'00000000' AS BLOB) WHERE seq = 2",
     );
-    expect(await refusal()).toMatch(/is damaged \(commit 2 of its log cannot be read: commit record of \d+ bytes fails its checksum\)/);
+    expect(await refusal()).toMatch(
+      /is damaged \(commit 2 of its log cannot be read: commit record of \d+ bytes fails its checksum\)/,
+    );
   });
 
   it('when its folder is a file', async () => {

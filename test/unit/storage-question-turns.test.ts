@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { QuestionTurns } from '../../src/storage/sqlite/question-turns.ts';
+import { QuestionTurns } from '../../src/storage/sqlite/asking/question-turns.ts';
 import { settle } from '../support/pipeline-rig.ts';
 
 it('so many questions go on at once, the others in order of arrival as turns are given back', async () => {

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Statements } from '../../src/storage/sqlite/database.ts';
-import { SnapshotChunks } from '../../src/storage/sqlite/reader-chunks.ts';
-import { DecimateTask } from '../../src/storage/sqlite/reader-decimate.ts';
-import { runEffortMax } from '../../src/storage/sqlite/reader-task.ts';
-import { RollupReader } from '../../src/storage/sqlite/rollup-reader.ts';
+import { SnapshotChunks } from '../../src/storage/sqlite/asking/reader-chunks.ts';
+import { DecimateTask } from '../../src/storage/sqlite/asking/reader-decimate.ts';
+import { runEffortMax } from '../../src/storage/sqlite/asking/reader-task.ts';
+import { RollupReader } from '../../src/storage/sqlite/rollups/rollup-reader.ts';
 import { openForReading } from '../../src/storage/sqlite/schema.ts';
 import { samplesOf } from '../support/history-columns.ts';
 import { HistoryRig } from '../support/history-rig.ts';

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FreeingTransaction, Reserve } from '../../src/storage/sqlite/reserve.ts';
+import { FreeingTransaction, Reserve } from '../../src/storage/sqlite/keeping/reserve.ts';
 import { TransactionError } from '../../src/storage/sqlite/transaction.ts';
 import { smallDisk } from '../support/small-disk.ts';
 import { tempFolder } from '../support/temp-folder.ts';

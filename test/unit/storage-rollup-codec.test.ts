@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { rollupTiers } from '../../src/domain/retention.ts';
 import { summarize } from '../../src/history/summary.ts';
 import { CorruptStoreError } from '../../src/storage/sqlite/database.ts';
-import type { Stretch } from '../../src/storage/sqlite/head.ts';
-import { decodeRollup, encodeRollup } from '../../src/storage/sqlite/rollup-codec.ts';
-import { RollupColumns, rollupPart } from '../../src/storage/sqlite/rollup-columns.ts';
-import { RollupFold } from '../../src/storage/sqlite/rollup-fold.ts';
-import { rollupId, rollupOf } from '../../src/storage/sqlite/rollup-key.ts';
+import type { Stretch } from '../../src/storage/sqlite/chunks/head.ts';
+import { decodeRollup, encodeRollup } from '../../src/storage/sqlite/rollups/rollup-codec.ts';
+import { RollupColumns, rollupPart } from '../../src/storage/sqlite/rollups/rollup-columns.ts';
+import { RollupFold } from '../../src/storage/sqlite/rollups/rollup-fold.ts';
+import { rollupId, rollupOf } from '../../src/storage/sqlite/rollups/rollup-key.ts';
 
 const { bucketMs, windowMs } = rollupTiers.minute;
 const begin = windowMs * 80_000;

@@ -4,7 +4,7 @@ import { type RetentionPolicy, rollupCutoff, type RollupTier, rollupTiers } from
 import type { Value } from '../../src/domain/reading.ts';
 import type { Summary } from '../../src/history/summary.ts';
 import { summarize } from '../../src/history/summary.ts';
-import type { Stretch } from '../../src/storage/sqlite/head.ts';
+import type { Stretch } from '../../src/storage/sqlite/chunks/head.ts';
 import { newSeries, type Row } from '../support/storage-commits.ts';
 import { KeepingRig, type ToldBucket } from '../support/storage-keeping.ts';
 

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tempFolder } from '../support/temp-folder.ts';
 
-const module = new URL('../../src/storage/sqlite/thread-source.ts', import.meta.url).href;
+const module = new URL('../../src/storage/sqlite/threads/thread-source.ts', import.meta.url).href;
 let folder: ReturnType<typeof tempFolder>;
 
 beforeEach(() => {

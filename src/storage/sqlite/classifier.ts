@@ -1,7 +1,7 @@
 import type { ReadingColumns } from '../../domain/reading.ts';
 import { disposition, valueKind } from '../../domain/reading.ts';
-import type { ChunkLookup } from './chunk-lookup.ts';
-import type { ErasedRanges } from './erased-ranges.ts';
+import type { ChunkLookup } from './chunks/chunk-lookup.ts';
+import type { ErasedRanges } from './erasing/erased-ranges.ts';
 import type { SeriesState } from './series-state.ts';
 
 /** What a commit's readings are, before any of them is written. */

@@ -13,17 +13,23 @@ import { CommitFailedError, EngineOpenError } from '../../history/engine.ts';
 import type { HistoryReader } from '../../history/reader.ts';
 import type { DamagedStretch, ReadingsPage, TextPage } from '../../history/queries.ts';
 import { checkBuckets, checkPage, checkPoints, checkRanges } from '../../history/question-bounds.ts';
-import { headsOfAcross } from './reader-across.ts';
-import { headsOfAggregate } from './reader-aggregate.ts';
-import { headsOfBoundaries } from './reader-boundaries.ts';
-import { headsOfDecimate } from './reader-decimate.ts';
-import { headsOfEstimate } from './reader-estimate.ts';
-import type { HeadSlices, HeadsQuery } from './reader-heads.ts';
-import { headsOfPage } from './reader-heads.ts';
-import type { BudgetState } from './budget.ts';
-import { QuestionTurns } from './question-turns.ts';
-import { CallFailedError, WorkerLink } from './worker-link.ts';
-import type { LongAnswer, LongQuestion, MaintenanceCalls, ReaderCalls, WriterCalls } from './worker-messages.ts';
+import { headsOfAcross } from './asking/reader-across.ts';
+import { headsOfAggregate } from './asking/reader-aggregate.ts';
+import { headsOfBoundaries } from './asking/reader-boundaries.ts';
+import { headsOfDecimate } from './asking/reader-decimate.ts';
+import { headsOfEstimate } from './asking/reader-estimate.ts';
+import type { HeadSlices, HeadsQuery } from './asking/reader-heads.ts';
+import { headsOfPage } from './asking/reader-heads.ts';
+import type { BudgetState } from './keeping/budget.ts';
+import { QuestionTurns } from './asking/question-turns.ts';
+import { CallFailedError, WorkerLink } from './threads/worker-link.ts';
+import type {
+  LongAnswer,
+  LongQuestion,
+  MaintenanceCalls,
+  ReaderCalls,
+  WriterCalls,
+} from './threads/worker-messages.ts';
 
 export interface SqliteEngineOptions {
   /** Data folder; made when it is missing. */

@@ -4,16 +4,25 @@ import type { DeviceRecord, DeviceStatus, Provisioned, StatusCause } from '../..
 import type { ReadingColumns, Value } from '../../domain/reading.ts';
 import { valueKind } from '../../domain/reading.ts';
 import type { Recovered } from '../../history/engine.ts';
-import { decodeCommitRecord, decodeSettled } from './commit-record.ts';
+import { decodeCommitRecord, decodeSettled } from './rows/commit-record.ts';
 import type { Database, Row } from './database.ts';
-import { bytesIn, CorruptStoreError, DamagedLogError, numberIn, numberOrNullIn, Statements, textIn, textOrNullIn } from './database.ts';
-import { ErasureFilter, readErasures } from './erasure.ts';
-import { readMeta, writeMeta } from './meta.ts';
-import { readOpenCommands } from './command-rows.ts';
-import { QuarantineRows } from './quarantine-rows.ts';
+import {
+  bytesIn,
+  CorruptStoreError,
+  DamagedLogError,
+  numberIn,
+  numberOrNullIn,
+  Statements,
+  textIn,
+  textOrNullIn,
+} from './database.ts';
+import { ErasureFilter, readErasures } from './erasing/erasure.ts';
+import { readMeta, writeMeta } from './rows/meta.ts';
+import { readOpenCommands } from './rows/command-rows.ts';
+import { QuarantineRows } from './rows/quarantine-rows.ts';
 import type { SeriesState } from './series-state.ts';
-import { readSessions } from './session-rows.ts';
-import { readTokens } from './token-rows.ts';
+import { readSessions } from './rows/session-rows.ts';
+import { readTokens } from './rows/token-rows.ts';
 import { WriterState } from './writer-state.ts';
 
 /** Settled messages that are remembered over a restart: a client sends again within its keep-alive, or never. */

@@ -1,7 +1,7 @@
 import type { DeviceRecord } from '../../domain/device.ts';
 import type { Value } from '../../domain/reading.ts';
 import { valueKind } from '../../domain/reading.ts';
-import { Head } from './head.ts';
+import { Head } from './chunks/head.ts';
 
 /** What the writer knows of one series: its newest reading, its head, and how far its chunks reach. */
 export class SeriesState {

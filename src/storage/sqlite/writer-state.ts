@@ -1,10 +1,10 @@
 import type { Commit } from '../../domain/commit.ts';
 import type { DeviceRecord } from '../../domain/device.ts';
-import { newDevice, withFact } from './device-rows.ts';
+import { newDevice, withFact } from './rows/device-rows.ts';
 import type { RetentionPlan } from '../../domain/retention.ts';
-import { LogMeter } from './log-meter.ts';
-import type { QuarantineSize } from './quarantine-rows.ts';
-import { RollupState } from './rollup-state.ts';
+import { LogMeter } from './keeping/log-meter.ts';
+import type { QuarantineSize } from './rows/quarantine-rows.ts';
+import { RollupState } from './rollups/rollup-state.ts';
 import type { DeviceState } from './series-state.ts';
 import { SeriesState } from './series-state.ts';
 

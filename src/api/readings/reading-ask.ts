@@ -1,0 +1,106 @@
+import { z } from 'zod';
+import { offsetAt } from '../../base/time-zone.ts';
+import type { BucketGrid } from '../../domain/bucket-grid.ts';
+import type { Boundaries, SeriesRange } from '../../history/queries.ts';
+import { type BucketWidth, gridOf } from './bucket-width.ts';
+import { earlier, later, type Offset } from './earlier-period.ts';
+import { timeMax } from '../moment.ts';
+import { writePage } from '../page-token.ts';
+import type { ApiPorts } from '../ports.ts';
+import { parameterRefused } from '../problem.ts';
+import { sampleText } from './reading-envelope.ts';
+import type { Question, Range } from './reading-question.ts';
+import type { AskedSeries } from './reading-series.ts';
+
+/** A question with the series that it is asked of. */
+export interface ReadingAsk {
+  readonly question: Question;
+  readonly range: Range;
+  /** In the order of the answer, from where the page begins. Series that come meanwhile are not among them. */
+  series(): AsyncGenerator<AskedSeries>;
+  /** The only series there can be; null: as many as there are. */
+  readonly single: AskedSeries | null;
+  /** Where the first series goes on: a time of its own, or null for its begin. */
+  readonly at: number | null;
+  /** When it was asked, epoch ms: readings hold until then, and nothing is known of what is to come. */
+  readonly now: number;
+  /** The time zone of the answer. */
+  readonly timeZone: string | null;
+  /** What page tokens belong to. */
+  readonly filters: string;
+  /** Aborts when nobody waits for the answer any more: then no further question is asked. */
+  readonly signal: AbortSignal;
+}
+
+/** A token is no secret, and may be made up: it says nothing that a query could not. */
+const pageTime = z.int().min(-timeMax).max(timeMax);
+
+/** Where a page begins: the whole range, the series it begins with, and from what time inside that series. */
+export const positionKey = z.tuple([
+  z.tuple([pageTime, pageTime]).refine(([from, to]) => from <= to),
+  z.string(),
+  z.string(),
+  pageTime.nullable(),
+]);
+
+/** The token of the page that begins with `series`, at `time` if that was begun already. */
+export function nextPage({ range, filters }: ReadingAsk, series: AskedSeries, time: number | null): string {
+  const key: z.input<typeof positionKey> = [[range.from, range.to], series.device, series.metric, time];
+  return writePage(filters, key);
+}
+
+/** The grid of a width in the answer's zone. A zone that was asked for must have such buckets. */
+export function askedGrid({ question, timeZone }: ReadingAsk, width: BucketWidth): BucketGrid {
+  const grid = gridOf(width, timeZone) ?? (question.timeZone === null ? gridOf(width, null) : null);
+  if (grid) return grid;
+  const detail =
+    'buckets on a wall clock divide a day, such as 5m, 1h or 6h, or are whole days; leave "tz" away or take one';
+  throw parameterRefused('bucket', detail);
+}
+
+/** The earlier period of a question that compares. */
+export interface Comparison {
+  readonly text: string;
+  /** The same stretch, earlier. */
+  readonly range: (range: Range) => Range;
+  /** A grid whose edges are those of `grid`, earlier, where that can be. */
+  readonly grid: (grid: BucketGrid) => BucketGrid;
+  /** A time of the earlier period, moved onto this one. */
+  readonly move: (time: number) => number;
+}
+
+export function comparisonOf({ question, timeZone }: ReadingAsk): Comparison | null {
+  if (question.offset === null) return null;
+  const { text, offset } = question.offset;
+  const zone = (time: number): number => (timeZone === null ? 0 : offsetAt(timeZone, time));
+  return {
+    text,
+    range: ({ from, to }) => ({ from: earlier(from, offset, zone), to: earlier(to, offset, zone) }),
+    grid: (grid) => (grid.kind === 'fixed' ? { ...grid, origin: (grid.origin - spanOf(offset)) % grid.width } : grid),
+    move: (time) => later(time, offset, zone),
+  };
+}
+
+/** The members `before` and `after` of each range, or nothing. */
+export async function boundaryTexts(
+  ports: ApiPorts,
+  { question }: ReadingAsk,
+  ranges: readonly SeriesRange[],
+): Promise<readonly BoundaryText[]> {
+  if (!question.boundary || ranges.length === 0) return ranges.map(() => ({ text: '', isBefore: false }));
+  return (await ports.reader.boundaries(ranges)).map(({ before, after }: Boundaries) => ({
+    text: `,"before":${sampleText(before)},"after":${sampleText(after)}`,
+    isBefore: before !== null,
+  }));
+}
+
+export interface BoundaryText {
+  readonly text: string;
+  /** Whether something was in force when the range began. */
+  readonly isBefore: boolean;
+}
+
+function spanOf(offset: Offset): number {
+  if (offset.kind === 'span') return offset.ms;
+  return offset.months === 0 ? offset.days * 86_400_000 : 0;
+}
