@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Commit } from '../../src/domain/commit.ts';
 import type { Value } from '../../src/domain/reading.ts';
@@ -121,12 +121,24 @@ export async function untilStats(engine: Engine, isWanted: (stats: EngineStats) 
 
 /**
  * A copy of the store as a `kill -9` at this moment would leave it: the file and its write-ahead log, but not what the
- * process has in memory. The engine must be between two commits.
+ * process has in memory. The engine must be between two commits; its work behind them may go on: should it begin the log
+ * anew meanwhile, the copies are of two moments and made again. Read and written, since a copy by the system waits for
+ * ever for the rest of a file that became shorter.
  */
 export function crashImage(dir: string): ReturnType<typeof tempFolder> {
   const image = tempFolder();
-  for (const name of ['pulsegate.db', 'pulsegate.db-wal']) {
-    if (existsSync(join(dir, name))) copyFileSync(join(dir, name), join(image.path, name));
+  const [file, log] = ['pulsegate.db', 'pulsegate.db-wal'];
+  for (;;) {
+    const before = logHeader(join(dir, log));
+    for (const name of [file, log]) {
+      if (existsSync(join(dir, name))) writeFileSync(join(image.path, name), readFileSync(join(dir, name)));
+    }
+    // Pages that a checkpoint wrote while they were copied stand in the log as well, as long as it is the same log.
+    if (before === logHeader(join(dir, log))) return image;
   }
-  return image;
+}
+
+/** What tells one log from the next: its salts, which change whenever it is begun anew. */
+function logHeader(path: string): string {
+  return existsSync(path) ? readFileSync(path).subarray(0, 32).toString('hex') : '';
 }

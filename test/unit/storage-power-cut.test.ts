@@ -13,19 +13,22 @@ const walName = 'pulsegate.db-wal';
 const frameBytes = 4_096 + 24;
 
 function engineIn(dir: string, clock = new FakeClock()): Engine {
-  return createSqliteEngine({ dir, clock, log: silentLog, sealCount: 64 });
+  return createSqliteEngine({ dir, clock, log: silentLog });
 }
 
 // Sealing is not synced by itself: what the disk then has of it after a power cut is a beginning of the log that is at
 // least as long as it was when the last commit was answered.
 it('a power cut anywhere behind the last commit leaves every acknowledged reading, sealed or not', async () => {
   const folder = tempFolder();
-  const engine = engineIn(folder.path);
+  const clock = new FakeClock();
+  const engine = engineIn(folder.path, clock);
   await engine.open();
   const rows: Row[] = Array.from({ length: 700 }, (_, index) => [1 + (index % 3), 1_000 + index, index / 8]);
   await engine.commit(commitOf(1, rows.slice(0, 90), { newSeries: newSeries(3) }));
   await engine.commit(commitOf(2, rows.slice(90)));
   const acknowledged = statSync(join(folder.path, walName)).size;
+  // Heads are sealed when they are old, and not before.
+  clock.advance(700_000);
   await untilStats(engine, ({ headReadings }) => headReadings === 0);
   const sealed = statSync(join(folder.path, walName)).size;
   expect(sealed).toBeGreaterThan(acknowledged + frameBytes);
