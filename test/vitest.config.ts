@@ -8,8 +8,6 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
-    // Most wait for processes, sockets and browsers most of the time: two at once also where there are two cores.
-    maxWorkers: 2,
     passWithNoTests: false,
     allowOnly: false,
   },
