@@ -3,10 +3,11 @@ import { ReadingsDeleted } from '../contract/deletion.ts';
 import type { Deletion } from '../domain/deletion.ts';
 import { compileGlob, isGlob } from '../domain/glob.ts';
 import type { Series } from '../domain/series.ts';
-import { compileTagGlob, isTagGlob, type TagGlob } from '../domain/tag-glob.ts';
+import type { TagGlob } from '../domain/tag-glob.ts';
 import { cursorAt } from './ingest.ts';
 import { parseMoment } from './moment.ts';
 import { flag, noParameters, parsed, pattern } from './parameters.ts';
+import { tag } from './readings/reading-parameters.ts';
 import type { ApiPorts } from './ports.ts';
 import { parameterRefused } from './problem.ts';
 import { type Route, route } from './route.ts';
@@ -37,19 +38,6 @@ const edge = z
   .string()
   .transform((text, context) => parsed(context, () => parseMoment(text)))
   .optional();
-
-const tag = z
-  .string()
-  .transform((text, context): TagGlob => {
-    if (isTagGlob(text)) return compileTagGlob(text);
-    addFault(context, 'parameter_invalid', 'a tag is asked for as key:value, for example tag=site:north*');
-    return z.NEVER;
-  })
-  .optional()
-  .meta({
-    description: 'Only of devices with this tag, `key:value`, both with `*` and `?`; commas between alternatives',
-    override: { type: 'string', example: 'site:north*' },
-  });
 
 export function deleteReadingsRoutes(ports: ApiPorts): readonly Route[] {
   const remove = route({

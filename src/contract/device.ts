@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isTimeZone } from '../base/time-zone.ts';
 import { deviceIdRule, isDeviceId } from '../domain/series.ts';
 import { MetricKind, Name, Span } from './profile.ts';
 import { CursorText, listOf, Next, Time, Unit, Value } from './rest.ts';
@@ -177,13 +178,3 @@ export const FleetLatest = z
   .object({ cursor: CursorText, items: z.array(FleetValue), next: Next })
   .meta({ id: 'FleetLatest' });
 export type FleetLatest = z.infer<typeof FleetLatest>;
-
-function isTimeZone(name: string): boolean {
-  try {
-    return (
-      new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '' && /^[A-Za-z]/.test(name)
-    );
-  } catch {
-    return false;
-  }
-}

@@ -36,6 +36,11 @@ export interface ReadingColumns {
   readonly texts: readonly string[];
 }
 
+/** The buffers under the columns, each once: they may go to another thread without being copied. */
+export function readingBuffers({ series, times, values, kinds }: ReadingColumns): ArrayBuffer[] {
+  return [...new Set([series.buffer, times.buffer, values.buffer, kinds.buffer])];
+}
+
 /** The value of row `index`. */
 export function valueAt(columns: ReadingColumns, index: number): Value {
   const value = columns.values[index];

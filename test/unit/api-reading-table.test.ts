@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Pieces } from '../../src/api/readings/pieces.ts';
 import {
-  csvField,
   csvText,
   inTurns,
   jsonText,
@@ -10,8 +9,8 @@ import {
   readingsTable,
   rowsText,
 } from '../../src/api/readings/reading-table.ts';
+import { csvField } from '../../src/domain/csv-field.ts';
 import type { Value } from '../../src/domain/reading.ts';
-import { csvField as downloadedField } from '../../src/history/text/csv-rows.ts';
 import { writePage } from '../../src/history/text/page-text.ts';
 import { columnsOf } from '../support/memory-history.ts';
 
@@ -54,7 +53,12 @@ describe('a table', () => {
   test('names device, metric and unit in CSV as a download does', () => {
     fc.assert(
       fc.property(fc.oneof(value.map(String), fc.string()), (text) => {
-        expect(csvField(text)).toBe(downloadedField(text));
+        const columns = columnsOf([{ time: 0, value: 1 }]);
+        const named = { device: text, metric: text, unit: text };
+        const download = writePage({ parts: [{ index: 0, columns }] }, 'csv', [named]).bytes;
+        const field = csvField(text);
+        const around = { before: `${field},${field},`, after: `,${field}` };
+        expect(csvText(readingsTable(columns), ['value'], around)).toBe(Buffer.from(download).toString());
       }),
     );
   });

@@ -7,7 +7,8 @@ import { parameterRefused } from '../problem.ts';
 import { askedGrid, nextPage, type ReadingAsk } from './reading-ask.ts';
 import type { Question } from './reading-question.ts';
 import { type AskedSeries, kindOf } from './reading-series.ts';
-import { csvField, type Table } from './reading-table.ts';
+import { csvField } from '../../domain/csv-field.ts';
+import { type Table } from './reading-table.ts';
 import { type ShownSeries, type TableTurn, writeTables } from './table-answer.ts';
 import type { WrittenAnswer } from '../written-answer.ts';
 

@@ -1,3 +1,4 @@
+import { quotedCsv } from '../../domain/csv-field.ts';
 import type { Value } from '../../domain/reading.ts';
 import { type SampleColumns, sampleValue } from '../../domain/sample-columns.ts';
 import { TimeText } from '../moment.ts';
@@ -120,18 +121,8 @@ export function valueText(value: Value | null): string {
   return value === null ? 'null' : JSON.stringify(value);
 }
 
-export function csvField(text: string): string {
-  return formula.test(text) || /[",\r\n]/.test(text) ? quoted(text) : text;
-}
-
 /** As the downloads write it: texts in quotes, with an apostrophe before what a spreadsheet would take for a formula (CWE-1236). */
 function csvValue(value: Value | null): string {
   if (value === null || (typeof value === 'number' && !Number.isFinite(value))) return '';
-  return typeof value === 'string' ? quoted(value) : String(value);
-}
-
-const formula = /^'*[=+\-@\t\r]/;
-
-function quoted(text: string): string {
-  return `"${formula.test(text) ? "'" : ''}${text.replaceAll('"', '""')}"`;
+  return typeof value === 'string' ? quotedCsv(value) : String(value);
 }

@@ -6,7 +6,8 @@ import type { ApiPorts } from '../ports.ts';
 import { nextPage, type ReadingAsk } from './reading-ask.ts';
 import { damagedText, headOf, ReadingEnvelope } from './reading-envelope.ts';
 import type { AskedSeries } from './reading-series.ts';
-import { csvField, csvText, inTurns, linesText, type Table } from './reading-table.ts';
+import { csvField } from '../../domain/csv-field.ts';
+import { csvText, inTurns, linesText, type Table } from './reading-table.ts';
 import { seriesTurns } from './series-turns.ts';
 import { WrittenAnswer } from '../written-answer.ts';
 

@@ -1,3 +1,4 @@
+import { csvField, quotedCsv } from '../../domain/csv-field.ts';
 import type { RowWriter } from './row-writer.ts';
 import { writeRows } from './row-loop.ts';
 import { TimeWriter } from './time-text.ts';
@@ -19,21 +20,10 @@ export const csvWriter: RowWriter = {
     const time = new TimeWriter(encoded(`${csvField(device)},${csvField(metric)},`));
     const tail = encoded(`,${unit === null ? '' : csvField(unit)}\r\n`);
     writeRows(
-      { time, number: comma, boolean: comma, text: comma, quote: quotedText, tail },
+      { time, number: comma, boolean: comma, text: comma, quote: quotedCsv, tail },
       columns,
       { begin, end },
       out,
     );
   },
 };
-
-const formula = /^'*[=+\-@\t\r]/;
-
-/** A field with quotes only where it needs them. */
-export function csvField(text: string): string {
-  return formula.test(text) || /[",\r\n]/.test(text) ? quotedText(text) : text;
-}
-
-function quotedText(text: string): string {
-  return `"${formula.test(text) ? "'" : ''}${text.replaceAll('"', '""')}"`;
-}

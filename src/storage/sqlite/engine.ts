@@ -6,7 +6,7 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { randomId, systemRandom } from '../../base/random.ts';
 import type { Commit, CommitResult } from '../../domain/commit.ts';
-import type { ReadingColumns } from '../../domain/reading.ts';
+import { type ReadingColumns, readingBuffers } from '../../domain/reading.ts';
 import type { RetentionPlan } from '../../domain/retention.ts';
 import type { BackupFacts, Engine, Recovered } from '../../history/engine.ts';
 import { CommitFailedError, EngineOpenError } from '../../history/engine.ts';
@@ -457,7 +457,12 @@ function commitFailure(error: unknown, commit: Commit): unknown {
  */
 function readyToCross(commit: Commit): { readonly commit: Commit; readonly transfer: readonly ArrayBuffer[] } {
   const { readings, settled, quarantine, sessions } = commit;
-  const transfer = [...buffersOf(readings), settled.client.buffer, settled.packetIds.buffer, settled.hashes.buffer];
+  const transfer = [
+    ...readingBuffers(readings),
+    settled.client.buffer,
+    settled.packetIds.buffer,
+    settled.hashes.buffer,
+  ];
   if (quarantine.length === 0 && sessions.length === 0) return { commit, transfer };
   let length = 0;
   for (const { payload } of quarantine) length += payload.length;
@@ -479,12 +484,6 @@ function readyToCross(commit: Commit): { readonly commit: Commit; readonly trans
     },
     transfer: [...transfer, all.buffer],
   };
-}
-
-/** The buffers under the columns, each once. */
-function buffersOf(readings: ReadingColumns): ArrayBuffer[] {
-  const { series, times, values, kinds } = readings;
-  return [...new Set([series.buffer, times.buffer, values.buffer, kinds.buffer])];
 }
 
 function sizeOf(path: string): number {

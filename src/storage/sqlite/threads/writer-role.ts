@@ -1,7 +1,7 @@
 import { systemClock } from '../../../base/clock.ts';
 import { InvariantError } from '../../../base/errors.ts';
 import type { Commit } from '../../../domain/commit.ts';
-import type { ReadingColumns } from '../../../domain/reading.ts';
+import { readingBuffers } from '../../../domain/reading.ts';
 import type { Database } from '../database.ts';
 import { headBuffers, keptOnly, sliceHeads } from '../asking/reader-heads.ts';
 import { recover } from '../recovery.ts';
@@ -49,7 +49,7 @@ export function writerRole(path: string): Role {
     commit({ commit, now }) {
       isWorkBlocked = false;
       const result = opened().commit(commit, now);
-      const transfer = [...columnBuffersOf(result.readings)];
+      const transfer = [...readingBuffers(result.readings)];
       if (result.dispositions) transfer.push(result.dispositions.buffer);
       return { answer: { ...result, uncopiedFrames: opened().uncopiedFrames() }, transfer };
     },
@@ -119,7 +119,7 @@ export function writerRole(path: string): Role {
     returned(name, question) {
       if (name !== 'commit') return { answer: null };
       const { readings } = (question as { commit: Commit }).commit;
-      return { answer: readings, transfer: columnBuffersOf(readings) };
+      return { answer: readings, transfer: readingBuffers(readings) };
     },
     work() {
       if (!writer || isWorkBlocked) return false;
@@ -133,10 +133,4 @@ export function writerRole(path: string): Role {
       }
     },
   };
-}
-
-/** The buffers under the columns, each once. */
-function columnBuffersOf(readings: ReadingColumns): ArrayBuffer[] {
-  const { series, times, values, kinds } = readings;
-  return [...new Set([series.buffer, times.buffer, values.buffer, kinds.buffer])];
 }
