@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { InvariantError, messageOf } from '../../base/errors.ts';
@@ -11,25 +11,10 @@ import type { RetentionPlan } from '../../domain/retention.ts';
 import type { BackupFacts, Engine, Recovered } from '../../history/engine.ts';
 import { CommitFailedError, EngineOpenError } from '../../history/engine.ts';
 import type { HistoryReader } from '../../history/reader.ts';
-import type { DamagedStretch, ReadingsPage, TextPage } from '../../history/queries.ts';
-import { checkBuckets, checkPage, checkPoints, checkRanges } from '../../history/question-bounds.ts';
-import { headsOfAcross } from './asking/reader-across.ts';
-import { headsOfAggregate } from './asking/reader-aggregate.ts';
-import { headsOfBoundaries } from './asking/reader-boundaries.ts';
-import { headsOfDecimate } from './asking/reader-decimate.ts';
-import { headsOfEstimate } from './asking/reader-estimate.ts';
-import type { HeadSlices, HeadsQuery } from './asking/reader-heads.ts';
-import { headsOfPage } from './asking/reader-heads.ts';
+import { ThreadedReader } from './asking/threaded-reader.ts';
 import type { BudgetState } from './keeping/budget.ts';
-import { QuestionTurns } from './asking/question-turns.ts';
 import { CallFailedError, WorkerLink } from './threads/worker-link.ts';
-import type {
-  LongAnswer,
-  LongQuestion,
-  MaintenanceCalls,
-  ReaderCalls,
-  WriterCalls,
-} from './threads/worker-messages.ts';
+import type { MaintenanceCalls, ReaderCalls, WriterCalls } from './threads/worker-messages.ts';
 
 export interface SqliteEngineOptions {
   /** Data folder; made when it is missing. */
@@ -65,14 +50,6 @@ export interface SqliteEngineOptions {
 const checkpointFrames = 1_024;
 /** … or after this long. */
 const checkpointAfterMs = 30_000;
-/** Questions that take more than one run and are gone on with at the same time. */
-const longAtOnce = 8;
-/** Runs of such questions, and pages of downloads, that wait in the reader's thread at the same time. */
-const runsAtOnce = 2;
-/** Readings of a page up to which it is one that somebody waits for, and no part of a download. */
-const shortPage = 10_000;
-/** Damaged chunks that are logged one by one. */
-const damageLoggedMax = 1_000;
 /** A budget that is not kept is told of this often at most. */
 const budgetToldEveryMs = 3_600_000;
 /** How often age is looked at: heads for sealing, the write-ahead log for a checkpoint. */
@@ -102,15 +79,11 @@ class SqliteEngine implements Engine {
   #budgetToldAt = Number.NEGATIVE_INFINITY;
   #isReserveWhole = true;
   #checkpointedAt = 0;
-  #lastTask = 0;
-  readonly #turns = new QuestionTurns(longAtOnce);
-  readonly #runs = new QuestionTurns(runsAtOnce);
-  readonly #damageLogged = new Set<string>();
 
   constructor(options: SqliteEngineOptions) {
     this.#options = options;
     this.#path = join(options.dir, options.fileName ?? 'pulsegate.db');
-    this.reader = this.#makeReader();
+    this.reader = new ThreadedReader(() => this.#opened(), { path: this.#path, log: options.log });
   }
 
   async open(): Promise<Recovered> {
@@ -311,127 +284,6 @@ class SqliteEngine implements Engine {
     // During close the questions of timers fail, which is nobody's concern.
     if (this.#threads) this.#options.log.warn({ error: messageOf(error) }, message);
   }
-
-  /** Asks until the answer is there, each time with the heads that the next stretch needs. */
-  async #askLong<Query, Answer>(
-    ask: (question: LongQuestion<Query>) => Promise<LongAnswer<Answer>>,
-    query: Query,
-    needed: HeadsQuery,
-  ): Promise<Answer> {
-    const task = ++this.#lastTask;
-    let question: Query | null = query;
-    let hasTurn = false;
-    try {
-      for (let left = needed; ; ) {
-        const heads = await this.#opened().writer.ask('heads', left);
-        const step = { task, query: question, heads };
-        const found = await (hasTurn ? this.#inTurn(() => ask(step)) : ask(step));
-        if (found.isDone) return found.answer;
-        left = found.left;
-        question = null;
-        // What is answered in one run waits for nobody.
-        if (!hasTurn) await this.#turns.take();
-        hasTurn = true;
-      }
-    } finally {
-      if (hasTurn) this.#turns.giveBack();
-    }
-  }
-
-  /** Of what takes long only so much is given to the reader at once, so that whatever is short stands near the front there. */
-  async #inTurn<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-    await this.#runs.take();
-    try {
-      return await ask();
-    } finally {
-      this.#runs.giveBack();
-    }
-  }
-
-  /** Logs a damaged chunk once. */
-  #damageSeen<Page extends { readonly damaged: readonly DamagedStretch[] }>(page: Page): Page {
-    for (const { series, firstTime, lastTime, readings } of page.damaged) {
-      const key = `${series}/${firstTime}/${lastTime}`;
-      if (this.#damageLogged.has(key) || this.#damageLogged.size >= damageLoggedMax) continue;
-      this.#damageLogged.add(key);
-      this.#options.log.error(
-        { series, from: new Date(firstTime).toISOString(), to: new Date(lastTime).toISOString(), readings },
-        'a chunk of readings is damaged and is left out of answers; `pulsegate doctor` says more',
-      );
-    }
-    return page;
-  }
-
-  #makeReader(): HistoryReader {
-    const reader = (): WorkerLink<ReaderCalls> => this.#opened().reader;
-    const heads = (query: HeadsQuery): Promise<HeadSlices> => this.#opened().writer.ask('heads', query);
-    return {
-      // The head first, the snapshot second: the other way round, a head sealed in between would be in neither.
-      page: async (query) => {
-        checkPage(query);
-        const question = { query, heads: await heads(headsOfPage(query)) };
-        const ask = (): Promise<ReadingsPage> => reader().ask('page', question);
-        return this.#damageSeen(await (query.limit > shortPage ? this.#inTurn(ask) : ask()));
-      },
-      text: async (query) => {
-        checkPage(query);
-        const question = { query, heads: await heads(headsOfPage(query)) };
-        const ask = (): Promise<TextPage> => reader().ask('text', question);
-        return this.#damageSeen(await (query.limit > shortPage ? this.#inTurn(ask) : ask()));
-      },
-      boundaries: async (ranges) => {
-        checkRanges(ranges);
-        return this.#askLong((question) => reader().ask('boundaries', question), ranges, headsOfBoundaries(ranges));
-      },
-      estimate: async (ranges) => {
-        checkRanges(ranges);
-        return this.#askLong((question) => reader().ask('estimate', question), ranges, headsOfEstimate(ranges));
-      },
-      aggregate: async (query) => {
-        checkBuckets(query);
-        return this.#damageSeen(
-          await this.#askLong((question) => reader().ask('aggregate', question), query, headsOfAggregate(query)),
-        );
-      },
-      across: async (query) => {
-        checkBuckets(query);
-        return this.#damageSeen(
-          await this.#askLong((question) => reader().ask('across', question), query, headsOfAcross(query)),
-        );
-      },
-      decimate: async (query) => {
-        checkPoints(query);
-        return this.#damageSeen(
-          await this.#askLong((question) => reader().ask('decimate', question), query, headsOfDecimate(query)),
-        );
-      },
-      log: async (query) => reader().ask('log', query),
-      alerts: async (query) => reader().ask('alerts', query),
-      alert: async (id) => reader().ask('alert', id),
-      transitions: async (alertId) => reader().ask('transitions', alertId),
-      deliveries: async (query) => reader().ask('deliveries', query),
-      delivery: async (id) => reader().ask('delivery', id),
-      attempts: async (deliveryId) => reader().ask('attempts', deliveryId),
-      quarantine: async (query) => reader().ask('quarantine', query),
-      quarantined: async (id) => reader().ask('quarantined', id),
-      commands: async (query) => reader().ask('commands', query),
-      command: async (id) => reader().ask('command', id),
-      stats: async () => {
-        const [written, read] = await Promise.all([
-          this.#opened().writer.ask('stats', null),
-          reader().ask('stats', null),
-        ]);
-        const damagedChunks = written.damagedChunks + read.damagedChunks;
-        return {
-          ...written,
-          ...read,
-          damagedChunks,
-          fileBytes: sizeOf(this.#path),
-          walBytes: sizeOf(`${this.#path}-wal`),
-        };
-      },
-    };
-  }
 }
 
 async function stopThreads(threads: Threads): Promise<void> {
@@ -484,8 +336,4 @@ function readyToCross(commit: Commit): { readonly commit: Commit; readonly trans
     },
     transfer: [...transfer, all.buffer],
   };
-}
-
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
