@@ -208,6 +208,11 @@ const migrations: readonly string[] = [
   -- By these the rows are found whose time is over.
   ALTER TABLE alert ADD COLUMN resolved_at INTEGER AS (json_extract(alert, '$.resolvedAt'));
   CREATE INDEX alert_resolved ON alert (resolved_at) WHERE state = 'resolved';
+  -- Pages of the alerts of a rule or device, and of a webhook's deliveries in one state.
+  CREATE INDEX alert_rule ON alert (rule_id, fired_at, id);
+  CREATE INDEX alert_device ON alert (device, fired_at, id);
+  DROP INDEX delivery_webhook_pending;
+  CREATE INDEX delivery_webhook_state ON delivery (webhook_id, state, seq, id);
   ALTER TABLE delivery ADD COLUMN settled_at INTEGER;
   UPDATE delivery SET settled_at = created_at WHERE state <> 'pending';
   CREATE INDEX delivery_settled ON delivery (settled_at) WHERE settled_at IS NOT NULL;

@@ -25,8 +25,10 @@ export function readAlerts(statements: Statements, query: AlertsQuery): Alert[] 
   const conditions = new Conditions();
   // The state stands in the text, not among the inputs: a partial index is chosen by what the statement says.
   if (query.state) conditions.add(query.state === 'firing' ? "state = 'firing'" : "state = 'resolved'");
-  if (query.ruleId !== undefined) conditions.add('rule_id = ?', query.ruleId);
-  if (query.device !== undefined) conditions.add('device = ?', query.device);
+  // Firing ones are few, and are not looked for among all that a rule or device ever had: the sign bars their indexes.
+  const sign = query.state === 'firing' ? '+' : '';
+  if (query.ruleId !== undefined) conditions.add(`${sign}rule_id = ?`, query.ruleId);
+  if (query.device !== undefined) conditions.add(`${sign}device = ?`, query.device);
   if (query.after) conditions.add('(fired_at, id) < (?, ?)', query.after.firedAt, query.after.id);
   return statements
     .get(`SELECT alert FROM alert ${conditions.sql} ORDER BY fired_at DESC, id DESC LIMIT ?`)
