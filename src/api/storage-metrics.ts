@@ -16,6 +16,8 @@ export const storageFamilies: readonly Family[] = [
   stored('gauge', 'readings', 'Readings as they came', (now) => now.chunkReadings + now.headReadings),
   stored('gauge', 'rollups', 'Windows of sums by the minute or hour', (now) => now.rollups),
   stored('gauge', 'damaged_chunks', 'Chunks found damaged since the start', (now) => now.damagedChunks),
+  stored('gauge', 'open_questions', 'Long questions about readings that are gone on with', (now) => now.openQuestions),
+  stored('counter', 'question_runs_total', 'Runs of questions about readings', (now) => now.questionRuns),
   stored('counter', 'sealed_bytes_total', 'Bytes of chunks first written', (now) => now.sealedBytes),
   stored('counter', 'merged_bytes_total', 'Bytes of chunks written again by merging', (now) => now.mergedBytes),
   stored(

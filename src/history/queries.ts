@@ -9,22 +9,33 @@ import type { Sample } from './reader.ts';
  * much is asked for nothing is held open between two pages. Sealed chunks and heads are one: every acknowledged reading
  * once, with the last value written, deleted ones not at all. What stands in a damaged chunk is left out and named in
  * `damaged`.
+ *
+ * Questions of different askers are answered in turn, so that many of one do not hold up another; without an asker they
+ * are the gateway's own. They reject with the reason of the asker's signal as soon as nobody waits any more.
  */
 export interface HistoryQueries {
   /** Raw readings of one or many series, one series after the other. */
-  page(query: PageQuery): Promise<ReadingsPage>;
+  page(query: PageQuery, asker?: Asker): Promise<ReadingsPage>;
   /** The same page, written by the reader's thread in the format asked for. */
-  text(query: TextQuery): Promise<TextPage>;
+  text(query: TextQuery, asker?: Asker): Promise<TextPage>;
   /** Aggregates by bucket, from rollups and chunk summaries where they say the same as the readings would. */
-  aggregate(query: AggregateQuery): Promise<AggregatePage>;
+  aggregate(query: AggregateQuery, asker?: Asker): Promise<AggregatePage>;
   /** Series made one, bucket by bucket; groups of one question may come over several calls and be merged. */
-  across(query: AcrossQuery): Promise<AcrossPage>;
+  across(query: AcrossQuery, asker?: Asker): Promise<AcrossPage>;
   /** The shape of a series in few readings. */
-  decimate(query: DecimateQuery): Promise<DecimatePage>;
+  decimate(query: DecimateQuery, asker?: Asker): Promise<DecimatePage>;
   /** The last reading before each range and the first one at or after its end. */
-  boundaries(ranges: readonly SeriesRange[]): Promise<readonly Boundaries[]>;
+  boundaries(ranges: readonly SeriesRange[], asker?: Asker): Promise<readonly Boundaries[]>;
   /** About how many readings there are, from summaries alone; exact within the chunks at either end. */
-  estimate(ranges: readonly SeriesRange[]): Promise<{ readonly readings: number }>;
+  estimate(ranges: readonly SeriesRange[], asker?: Asker): Promise<{ readonly readings: number }>;
+}
+
+/** Who waits for an answer. */
+export interface Asker {
+  /** Questions of one name share its turns. */
+  readonly name: string;
+  /** Aborts when nobody waits any more: what is left of the question is not asked. */
+  readonly signal: AbortSignal;
 }
 
 /** Readings of one series in `[from, to)`, epoch ms. */

@@ -95,6 +95,10 @@ export interface EngineStats {
   readonly quarantineEntries: number;
   readonly quarantineBytes: number;
   readonly pendingDeliveries: number;
+  /** Questions about readings that were begun, take more than one run, and are neither answered nor given up. */
+  readonly openQuestions: number;
+  /** Runs of questions about readings since the start, pages among them. */
+  readonly questionRuns: number;
   /** Of the linked library, for example "3.53.4". */
   readonly engineVersion: string;
 }

@@ -12,6 +12,7 @@ import type { Engine } from '../../src/history/engine.ts';
 import type {
   AcrossColumns,
   AggregatedSeries,
+  AggregateQuery,
   BucketColumns,
   DecimateQuery,
   PageQuery,
@@ -176,6 +177,69 @@ export function engineQuestionsExam(name: string, make: MakeEngine): void {
       await engine.open();
       expect((await ask()).parts[0].buckets.columns).toEqual([[499.5]]);
     }, 60_000);
+
+    describe('of many askers', () => {
+      /** Medians of the same readings again and again: a question of many runs. */
+      const long: AggregateQuery = {
+        ...wish(1e9, [{ kind: 'median' }], 'gauge', 'none'),
+        ranges: Array.from({ length: 100 }, () => ({ series: 1, from: 0, to: 1e9 })),
+        kinds: Array.from({ length: 100 }, () => 'gauge'),
+      };
+      const short: PageQuery = { ranges: [{ series: 1, from: 0, to: 1e9 }], order: 'asc', limit: 100 };
+
+      beforeEach(async () => {
+        const rows = Array.from({ length: 10_000 }, (_, index): Row => [1, index * 1_000, (index * 7919) % 1_000]);
+        await engine.commit(commitOf(1, rows, { newSeries: newSeries(1) }));
+        clock.advance(120_000);
+        await untilStats(engine, ({ headReadings }) => headReadings === 0);
+      });
+
+      it('a question for which nobody waits any more costs no further run and is kept nowhere', async () => {
+        const begin = (await engine.reader.stats()).questionRuns;
+        await engine.reader.aggregate(long);
+        const whole = (await engine.reader.stats()).questionRuns - begin;
+        expect(whole).toBeGreaterThan(10);
+        const leaving = new AbortController();
+        const asker = { name: 'leaver', signal: leaving.signal };
+        // More than go on at once: of those that wait for a turn nothing is left, either.
+        const left = Array.from({ length: 12 }, () => engine.reader.aggregate(long, asker));
+        const ends = Promise.allSettled(left);
+        await untilStats(engine, ({ openQuestions }) => openQuestions === 12);
+        leaving.abort(new Error('gone'));
+        for (const end of await ends) expect(end).toMatchObject({ status: 'rejected', reason: leaving.signal.reason });
+        const { openQuestions, questionRuns } = await engine.reader.stats();
+        expect(openQuestions).toBe(0);
+        expect(questionRuns - begin).toBeLessThan(3 * whole);
+        await expect(engine.reader.page(short, asker)).rejects.toThrow('gone');
+        await expect(engine.reader.aggregate(long, asker)).rejects.toThrow('gone');
+        expect((await engine.reader.stats()).questionRuns).toBe(questionRuns);
+        // The turns were given back.
+        expect((await engine.reader.aggregate(long)).parts).toHaveLength(100);
+      });
+
+      it('who asks little does not wait for who asks much', async () => {
+        const leaving = new AbortController();
+        const greedy = { name: 'greedy', signal: leaving.signal };
+        const quiet = { name: 'quiet', signal: new AbortController().signal };
+        const answered: string[] = [];
+        const many = Array.from({ length: 40 }, () => engine.reader.aggregate(long, greedy));
+        const downloads = Array.from({ length: 40 }, () => engine.reader.page({ ...short, limit: 100_000 }, greedy));
+        const ends = Promise.allSettled(many);
+        for (const question of many)
+          void question.then(
+            () => answered.push('much'),
+            () => undefined,
+          );
+        const { questionRuns } = await engine.reader.stats();
+        await engine.reader.page(short, quiet);
+        // What stood in the thread, and a turn of the other.
+        expect((await engine.reader.stats()).questionRuns - questionRuns).toBeLessThan(16);
+        await engine.reader.aggregate(long, quiet);
+        expect(answered).toEqual([]);
+        leaving.abort();
+        await Promise.allSettled([ends, ...downloads]);
+      });
+    });
 
     it('a question is answered the same from rollups, under which late readings are written, and after the readings are gone', async () => {
       const day = 86_400_000;

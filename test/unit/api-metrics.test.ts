@@ -94,6 +94,8 @@ test('what the engine cannot say is left out, and appears once it can', async ()
     quarantineEntries: 5,
     quarantineBytes: 6,
     pendingDeliveries: 7,
+    openQuestions: 2,
+    questionRuns: 5,
     engineVersion: '3.53.4',
   };
   const now = samples(await metrics.render());

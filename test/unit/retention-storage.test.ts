@@ -33,6 +33,8 @@ const stats: EngineStats = {
   quarantineEntries: 0,
   quarantineBytes: 0,
   pendingDeliveries: 0,
+  openQuestions: 2,
+  questionRuns: 5,
   engineVersion: '3',
 };
 

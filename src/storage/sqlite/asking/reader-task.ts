@@ -45,4 +45,13 @@ export class LongQuestions<Query, Answer> {
     this.#begun.set(number, task);
     return { isDone: false, left: task.left() };
   }
+  /** Nobody goes on with a question. */
+  forget(task: number): void {
+    this.#begun.delete(task);
+  }
+
+  /** Begun and neither answered nor forgotten. */
+  get open(): number {
+    return this.#begun.size;
+  }
 }

@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs';
+import { FairTurns } from '../../../base/fair-turns.ts';
 import type { Log } from '../../../base/log.ts';
-import type { DamagedStretch, ReadingsPage, TextPage } from '../../../history/queries.ts';
+import type { Asker, DamagedStretch, ReadingsPage, TextPage } from '../../../history/queries.ts';
 import { checkBuckets, checkPage, checkPoints, checkRanges } from '../../../history/question-bounds.ts';
 import type { HistoryReader } from '../../../history/reader.ts';
 import type { WorkerLink } from '../threads/worker-link.ts';
 import type { LongAnswer, LongQuestion, ReaderCalls, WriterCalls } from '../threads/worker-messages.ts';
-import { QuestionTurns } from './question-turns.ts';
 import { headsOfAcross } from './reader-across.ts';
 import { headsOfAggregate } from './reader-aggregate.ts';
 import { headsOfBoundaries } from './reader-boundaries.ts';
@@ -16,8 +16,8 @@ import { headsOfPage } from './reader-heads.ts';
 
 /** The two threads that a question needs; throws while the engine is not open. */
 export type AskedThreads = () => {
-  readonly writer: WorkerLink<WriterCalls>;
-  readonly reader: WorkerLink<ReaderCalls>;
+  readonly writer: Pick<WorkerLink<WriterCalls>, 'ask'>;
+  readonly reader: Pick<WorkerLink<ReaderCalls>, 'ask'>;
 };
 
 type Question<Name extends keyof HistoryReader> = Parameters<HistoryReader[Name]>[0];
@@ -29,12 +29,19 @@ export interface ThreadedReaderParts {
   readonly log: Log;
 }
 
-/** Questions that take more than one run and are gone on with at the same time. */
+/**
+ * Questions that take more than one run and are gone on with at the same time: each holds what it has added up so far, up
+ * to 32 MB where percentiles are asked for.
+ */
 const longAtOnce = 8;
 /** Runs of such questions, and pages of downloads, that wait in the reader's thread at the same time. */
 const runsAtOnce = 2;
+/** The same of short pages and of first runs: what a short question may find before it in the thread. */
+const firstsAtOnce = 4;
 /** Readings of a page up to which it is one that somebody waits for, and no part of a download. */
 const shortPage = 10_000;
+/** Whose turns those questions take that the gateway asks by itself. */
+const own = '';
 /** Damaged chunks that are logged one by one. */
 const damageLoggedMax = 1_000;
 
@@ -47,8 +54,9 @@ export class ThreadedReader implements HistoryReader {
   readonly #path: string;
   readonly #log: Log;
   #lastTask = 0;
-  readonly #turns = new QuestionTurns(longAtOnce);
-  readonly #runs = new QuestionTurns(runsAtOnce);
+  readonly #firsts = new FairTurns(firstsAtOnce);
+  readonly #longs = new FairTurns(longAtOnce);
+  readonly #runs = new FairTurns(runsAtOnce);
   readonly #damageLogged = new Set<string>();
 
   constructor(threads: AskedThreads, { path, log }: ThreadedReaderParts) {
@@ -57,45 +65,45 @@ export class ThreadedReader implements HistoryReader {
     this.#log = log;
   }
 
-  async page(query: Question<'page'>): Promise<ReadingsPage> {
+  async page(query: Question<'page'>, asker?: Asker): Promise<ReadingsPage> {
     checkPage(query);
-    const question = { query, heads: await this.#heads(headsOfPage(query)) };
-    const ask = (): Promise<ReadingsPage> => this.#reader().ask('page', question);
-    return this.#damageSeen(await (query.limit > shortPage ? this.#inTurn(ask) : ask()));
+    const heads = await this.#heads(headsOfPage(query), asker);
+    const ask = (): Promise<ReadingsPage> => this.#reader().ask('page', { query, heads });
+    return this.#damageSeen(await this.#inTurn(this.#turnsOfPage(query), asker, ask));
   }
 
-  async text(query: Question<'text'>): Promise<TextPage> {
+  async text(query: Question<'text'>, asker?: Asker): Promise<TextPage> {
     checkPage(query);
-    const question = { query, heads: await this.#heads(headsOfPage(query)) };
-    const ask = (): Promise<TextPage> => this.#reader().ask('text', question);
-    return this.#damageSeen(await (query.limit > shortPage ? this.#inTurn(ask) : ask()));
+    const heads = await this.#heads(headsOfPage(query), asker);
+    const ask = (): Promise<TextPage> => this.#reader().ask('text', { query, heads });
+    return this.#damageSeen(await this.#inTurn(this.#turnsOfPage(query), asker, ask));
   }
 
-  async boundaries(ranges: Question<'boundaries'>): Promise<Answer<'boundaries'>> {
+  async boundaries(ranges: Question<'boundaries'>, asker?: Asker): Promise<Answer<'boundaries'>> {
     checkRanges(ranges);
-    return this.#askLong((question) => this.#reader().ask('boundaries', question), ranges, headsOfBoundaries(ranges));
+    return this.#askLong((step) => this.#reader().ask('boundaries', step), ranges, headsOfBoundaries(ranges), asker);
   }
 
-  async estimate(ranges: Question<'estimate'>): Promise<Answer<'estimate'>> {
+  async estimate(ranges: Question<'estimate'>, asker?: Asker): Promise<Answer<'estimate'>> {
     checkRanges(ranges);
-    return this.#askLong((question) => this.#reader().ask('estimate', question), ranges, headsOfEstimate(ranges));
+    return this.#askLong((step) => this.#reader().ask('estimate', step), ranges, headsOfEstimate(ranges), asker);
   }
 
-  async aggregate(query: Question<'aggregate'>): Promise<Answer<'aggregate'>> {
+  async aggregate(query: Question<'aggregate'>, asker?: Asker): Promise<Answer<'aggregate'>> {
     checkBuckets(query);
-    const ask = this.#askLong((question) => this.#reader().ask('aggregate', question), query, headsOfAggregate(query));
+    const ask = this.#askLong((step) => this.#reader().ask('aggregate', step), query, headsOfAggregate(query), asker);
     return this.#damageSeen(await ask);
   }
 
-  async across(query: Question<'across'>): Promise<Answer<'across'>> {
+  async across(query: Question<'across'>, asker?: Asker): Promise<Answer<'across'>> {
     checkBuckets(query);
-    const ask = this.#askLong((question) => this.#reader().ask('across', question), query, headsOfAcross(query));
+    const ask = this.#askLong((step) => this.#reader().ask('across', step), query, headsOfAcross(query), asker);
     return this.#damageSeen(await ask);
   }
 
-  async decimate(query: Question<'decimate'>): Promise<Answer<'decimate'>> {
+  async decimate(query: Question<'decimate'>, asker?: Asker): Promise<Answer<'decimate'>> {
     checkPoints(query);
-    const ask = this.#askLong((question) => this.#reader().ask('decimate', question), query, headsOfDecimate(query));
+    const ask = this.#askLong((step) => this.#reader().ask('decimate', step), query, headsOfDecimate(query), asker);
     return this.#damageSeen(await ask);
   }
 
@@ -156,48 +164,55 @@ export class ThreadedReader implements HistoryReader {
     };
   }
 
-  #reader(): WorkerLink<ReaderCalls> {
+  #reader(): ReturnType<AskedThreads>['reader'] {
     return this.#threads().reader;
   }
 
-  async #heads(query: HeadsQuery): Promise<HeadSlices> {
+  /** What the heads hold; nobody is asked where nobody waits for the answer. */
+  async #heads(query: HeadsQuery, asker: Asker | undefined): Promise<HeadSlices> {
+    asker?.signal.throwIfAborted();
     return this.#threads().writer.ask('heads', query);
   }
 
-  /** Asks until the answer is there, each time with the heads that the next stretch needs. */
+  /** Asks until the answer is there, or nobody waits for it any more, each time with the heads that the next stretch needs. */
   async #askLong<Query, Answer>(
-    ask: (question: LongQuestion<Query>) => Promise<LongAnswer<Answer>>,
+    ask: (step: LongQuestion<Query>) => Promise<LongAnswer<Answer>>,
     query: Query,
     needed: HeadsQuery,
+    asker: Asker | undefined,
   ): Promise<Answer> {
     const task = ++this.#lastTask;
-    let question: Query | null = query;
-    let hasTurn = false;
+    const run = async (turns: FairTurns, query: Query | null, left: HeadsQuery): Promise<LongAnswer<Answer>> => {
+      const heads = await this.#heads(left, asker);
+      return this.#inTurn(turns, asker, () => ask({ task, query, heads }));
+    };
+    let found = await run(this.#firsts, query, needed);
     try {
-      for (let left = needed; ; ) {
-        const heads = await this.#heads(left);
-        const step = { task, query: question, heads };
-        const found = await (hasTurn ? this.#inTurn(() => ask(step)) : ask(step));
-        if (found.isDone) return found.answer;
-        left = found.left;
-        question = null;
-        // What is answered in one run waits for nobody.
-        if (!hasTurn) await this.#turns.take();
-        hasTurn = true;
-      }
+      // What is answered in one run waits for no long one.
+      if (found.isDone) return found.answer;
+      return await this.#inTurn(this.#longs, asker, async () => {
+        while (!found.isDone) found = await run(this.#runs, null, found.left);
+        return found.answer;
+      });
     } finally {
-      if (hasTurn) this.#turns.giveBack();
+      if (!found.isDone) this.#forget(task);
     }
   }
 
+  /** What the reader's thread keeps of a question that nobody goes on with. */
+  #forget(task: number): void {
+    const forget = async (): Promise<void> => void (await this.#reader().ask('forget', task));
+    // A thread that is gone has forgotten all.
+    forget().catch(() => undefined);
+  }
+
   /** Of what takes long only so much is given to the reader at once, so that whatever is short stands near the front there. */
-  async #inTurn<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-    await this.#runs.take();
-    try {
-      return await ask();
-    } finally {
-      this.#runs.giveBack();
-    }
+  #turnsOfPage({ limit }: { readonly limit: number }): FairTurns {
+    return limit > shortPage ? this.#runs : this.#firsts;
+  }
+
+  #inTurn<Answer>(turns: FairTurns, asker: Asker | undefined, ask: () => Promise<Answer>): Promise<Answer> {
+    return turns.use(asker?.name ?? own, asker?.signal, ask);
   }
 
   /** Logs a damaged chunk once. */

@@ -51,6 +51,8 @@ export function readerRole(path: string): Role {
   const decimations = new LongQuestions((query: DecimateQuery) => new DecimateTask(query));
   const boundaries = new LongQuestions((ranges: readonly SeriesRange[]) => new BoundariesTask(ranges));
   const estimates = new LongQuestions((ranges: readonly SeriesRange[]) => new EstimateTask(ranges));
+  const longQuestions = [aggregates, acrosses, decimations, boundaries, estimates];
+  let runs = 0;
   /** Keys of chunks found damaged. */
   const damaged = new Set<number>();
 
@@ -70,6 +72,7 @@ export function readerRole(path: string): Role {
   const reading = <T>(read: (snapshot: Omit<Sources, 'heads'>) => T): T =>
     snapshot((statements, { rollups }) => {
       const chunks = new SnapshotChunks(statements);
+      runs++;
       const answer = read({ chunks, rollups });
       for (const id of chunks.damagedIds) if (damaged.size < damagedMax) damaged.add(id);
       return answer;
@@ -104,6 +107,10 @@ export function readerRole(path: string): Role {
     },
     boundaries: (question) => ({ answer: reading((snapshot) => boundaries.goOn(question, snapshot)) }),
     estimate: (question) => ({ answer: reading((snapshot) => estimates.goOn(question, snapshot)) }),
+    forget(task) {
+      for (const questions of longQuestions) questions.forget(task);
+      return { answer: null };
+    },
     log(query) {
       const { answer } = snapshot((statements) => readLog(statements, query));
       const transfer = answer.batches.flatMap(({ readings: { series, times, values, kinds } }) => [
@@ -129,6 +136,8 @@ export function readerRole(path: string): Role {
         pendingDeliveries: countPending(statements),
         usedBytes: usedBytes(statements),
         damagedChunks: damaged.size,
+        openQuestions: longQuestions.reduce((sum, { open }) => sum + open, 0),
+        questionRuns: runs,
         engineVersion: textIn(statements.get('SELECT sqlite_version()').get() ?? [], 0),
       })),
     close() {

@@ -18,7 +18,7 @@ export interface WorkerSetup {
 /** What the writer knows; the rest of the stats is the reader's and the file system's. */
 export type WriterStats = Omit<
   EngineStats,
-  'usedBytes' | 'pendingDeliveries' | 'engineVersion' | 'fileBytes' | 'walBytes'
+  'usedBytes' | 'pendingDeliveries' | 'engineVersion' | 'fileBytes' | 'walBytes' | 'openQuestions' | 'questionRuns'
 >;
 
 /** What can be asked of the writer: name → question and answer. Answers come in the order of the questions. */
@@ -115,6 +115,8 @@ type RowCalls = {
 
 export interface ReaderCalls extends RowCalls, PageCalls, LongCalls {
   open: { question: null; answer: null };
+  /** The number of a long question with which nobody goes on. */
+  forget: { question: number; answer: null };
   log: { question: { readonly after: number; readonly readingsMax: number }; answer: LogPage };
   stats: {
     question: null;
@@ -122,6 +124,8 @@ export interface ReaderCalls extends RowCalls, PageCalls, LongCalls {
       readonly pendingDeliveries: number;
       readonly usedBytes: number;
       readonly damagedChunks: number;
+      readonly openQuestions: number;
+      readonly questionRuns: number;
       readonly engineVersion: string;
     };
   };
