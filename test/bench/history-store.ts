@@ -59,7 +59,7 @@ export class RowStore {
     this.#database = new DatabaseSync(join(dir, 'rows.db'));
     this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536');
     this.#database.exec(
-      'CREATE TABLE reading (series INTEGER, time INTEGER, value REAL, PRIMARY KEY (series, time)) STRICT, WITHOUT ROWID',
+      'CREATE TABLE IF NOT EXISTS reading (series INTEGER, time INTEGER, value REAL, PRIMARY KEY (series, time)) STRICT, WITHOUT ROWID',
     );
   }
 

@@ -6,8 +6,11 @@
  *
  *   node test/bench/history.ts [days] [minutes of the fleet]
  */
+import { compileGlob } from '../../src/domain/glob.ts';
 import type { AggregateQuery } from '../../src/history/queries.ts';
 import type { Engine } from '../../src/history/engine.ts';
+import { LatestValues } from '../../src/latest/latest-values.ts';
+import { SeriesRegistry } from '../../src/pipeline/series-registry.ts';
 import type { FakeClock } from '../support/fake-clock.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { report } from './figure.ts';
@@ -44,6 +47,7 @@ const { engine, clock } = await fillEngine(folder.path, data);
 await untilSummedUp(engine, clock);
 await inProcess(engine);
 await engine.close();
+await latestInProcess(engine);
 await overHttp();
 folder.remove();
 await bytes();
@@ -117,6 +121,25 @@ async function inProcess(engine: Engine): Promise<void> {
     100,
     () => buckets(all, allWidth, all.from),
     () => rows.buckets(series, all.from, all.to, allWidth),
+  );
+  rows.close();
+}
+
+/** The current value of every series, as a gateway that was started anew has them, beside the newest row of each. */
+async function latestInProcess(engine: Engine): Promise<void> {
+  const { series } = await engine.open();
+  const registry = new SeriesRegistry({ seriesMax: series.length, metricsMax: series.length });
+  registry.load(series);
+  const latest = new LatestValues(registry);
+  latest.load(series);
+  await engine.close();
+  const rows = new RowStore(folder.path);
+  await compare(
+    `latest of ${shown(data.series.length)} series`,
+    '≥ 200',
+    200,
+    () => Promise.resolve([...latest.select(compileGlob('*'), compileGlob('*'))].length),
+    () => rows.latest(data.series.length),
   );
   rows.close();
 }
