@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decimalBytesMax, writeDecimal, writeWhole } from '../../src/history/text/decimal.ts';
+import { PageTextWriter } from '../../src/history/text/page-text.ts';
 import { TimeWriter } from '../../src/history/text/time-text.ts';
 
 // Digits made by arithmetic, against the ones that the language makes.
@@ -120,5 +121,64 @@ describe('a time is written as toISOString writes it', () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+});
+
+describe('columns are written as the language writes their numbers', () => {
+  const label = { device: 'hall', metric: 'temperature', unit: null };
+  const writer = new PageTextWriter();
+  const columnsText = (times: readonly number[], values: readonly number[]): readonly string[] => {
+    writer.begin('columns');
+    writer.part(0, label);
+    const columns = { times: Float64Array.from(times), values: Float64Array.from(values), kinds: null, texts: [] };
+    writer.add({ ...columns, count: times.length }, 0, times.length);
+    const page = writer.finish();
+    return [Buffer.from(page.times ?? []).toString(), Buffer.from(page.bytes).toString()];
+  };
+
+  test('values of few decimals, of many, and at the edges between', () => {
+    const edges = [0, -0, 0.001, 0.0004, 0.0005, 0.999, 0.9995, 9.5, 10, 99.99, 100, 999.999, 1e3, 1_000.001];
+    edges.push(9_999.9, 99_999.99, 999_999.999, 999_999.9996, 1e6, 1_000_000.5, 1e9, 1e21, 1e-7, 5e-324, 1e300);
+    const near = edges.flatMap((value) => [value, value * (1 + 2 ** -52), value * (1 - 2 ** -53)]);
+    const short = fc.tuple(fc.maxSafeInteger(), fc.integer({ min: 0, max: 15 })).map(([whole, of]) => whole / 10 ** of);
+    const value = fc.oneof(
+      fc.constantFrom(...near, ...near.map((value) => -value)),
+      fc.integer({ min: -2_000_000, max: 2_000_000 }).map((whole) => whole / 1e3),
+      short,
+      fc.double({ noNaN: true, noDefaultInfinity: true }),
+    );
+    fc.assert(
+      fc.property(fc.array(value, { minLength: 1, maxLength: 40 }), (values) => {
+        expect(
+          columnsText(
+            values.map((_, row) => row),
+            values,
+          )[1],
+        ).toBe(values.map(String).join(','));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test('times near each other and far, before 1970 and after what a date can say', () => {
+    const today = fc.integer({ min: 1_790_000_000_000 - 2_000, max: 1_790_001_002_000 });
+    const edge = fc
+      .constantFrom(0, 1e6, 1e9, 1e12, 1e13, 1e14, 1e15)
+      .chain((time) => fc.integer({ min: time - 1_500, max: time + 1_500 }));
+    const time = fc.oneof(today, edge, fc.maxSafeInteger());
+    fc.assert(
+      fc.property(fc.array(time, { minLength: 1, maxLength: 40 }), (times) => {
+        const expected = times.map(String).join(',');
+        expect(columnsText(times, times)).toEqual([expected, expected]);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test('in parts longer than what room is made for at once', () => {
+    const rows = Array.from({ length: 10_000 }, (_, row) => row);
+    const times = rows.map((row) => 1_790_000_000_000 + row * 997);
+    const values = rows.map((row) => (row % 3 === 0 ? -row / 7 : row / 100));
+    expect(columnsText(times, values)).toEqual([times.join(','), values.map(String).join(',')]);
   });
 });
