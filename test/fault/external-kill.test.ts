@@ -89,7 +89,7 @@ describe.each(['4', '5'])('over MQTT %s', (protocol) => {
     await rig.broker.resume();
     await rig.sending;
     await expectEverything(rig.rest);
-  }, 60_000);
+  });
 
   it('a kill of the gateway loses nothing of a subscription that four connections share', async () => {
     const group = { PULSEGATE_MQTT_EXTERNAL_GROUP: 'pulsegate', PULSEGATE_MQTT_EXTERNAL_CONNECTIONS: '4' };
@@ -98,7 +98,7 @@ describe.each(['4', '5'])('over MQTT %s', (protocol) => {
     await rig.startGateway();
     await rig.sending;
     await expectEverything(rig.rest);
-  }, 60_000);
+  });
 });
 
 function pathOf(device: number): string {
