@@ -263,7 +263,7 @@ export function engineErasingExam(name: string, make: MakeEngine): void {
         }),
         { numRuns: 4 },
       );
-    }, 120_000);
+    });
   });
 }
 

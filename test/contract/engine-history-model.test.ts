@@ -59,7 +59,7 @@ describe('history', () => {
       { numRuns: 30, interruptAfterTimeLimit: 60_000, ...(seed === undefined ? {} : { seed: Number(seed) }) },
     );
     expect(purged).toBeGreaterThan(0);
-  }, 120_000);
+  });
 
   it('says the same when the engine works beside the questions, in threads of its own', async () => {
     await fc.assert(
@@ -74,5 +74,5 @@ describe('history', () => {
       }),
       { numRuns: 5, interruptAfterTimeLimit: 60_000, ...(seed === undefined ? {} : { seed: Number(seed) }) },
     );
-  }, 120_000);
+  });
 });

@@ -122,7 +122,7 @@ export function engineModelExam(
       }),
       { numRuns: 60 },
     );
-  }, 120_000);
+  });
 }
 
 async function commitBoth(

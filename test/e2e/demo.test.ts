@@ -23,7 +23,7 @@ let browser: Browser;
 beforeAll(async () => {
   demo = await DemoProcess.start(folder.path);
   browser = await chromium.launch({ executablePath: requireBrowser(), args: [...browserArgs] });
-}, 60_000);
+});
 
 afterAll(async () => {
   await browser?.close();
@@ -66,7 +66,7 @@ async function valueMoves(opened: Page, device: string, metric: string): Promise
   const cell = opened.locator(selector).first();
   await cell.waitFor();
   const before = await cell.getAttribute('data-time');
-  await opened.locator(`${selector}[data-time]:not([data-time="${before}"])`).first().waitFor({ timeout: 15_000 });
+  await opened.locator(`${selector}[data-time]:not([data-time="${before}"])`).first().waitFor();
 }
 
 /** A chart that has the focus says in words what it shows. */
@@ -85,7 +85,7 @@ describe('the demo', () => {
     await demo.says(/Try, in another terminal/);
     // The fleet sends its first readings in the second after the welcome.
     await expect
-      .poll(async () => (await fetch(page('api/v1/devices/wearable-01/latest'))).text(), { timeout: 10_000 })
+      .poll(async () => (await fetch(page('api/v1/devices/wearable-01/latest'))).text())
       .toContain('heart_rate');
     const { stdout } = await run('sh', ['-c', demo.line('ask')]);
     const answer: unknown = JSON.parse(stdout);
@@ -94,7 +94,7 @@ describe('the demo', () => {
 
   it('has six hours of history within seconds, and they move no alert', async () => {
     // Of the first hour only a part is in the range, and of the one that runs only a part is over.
-    await expect.poll(wholeHours, { timeout: 20_000 }).toBeGreaterThanOrEqual(5);
+    await expect.poll(wholeHours).toBeGreaterThanOrEqual(5);
     const began = Date.now();
     const { items } = AlertList.parse(await ask('alerts'));
     expect(items.filter(({ startedAt }) => Date.parse(startedAt) < began - 60_000)).toEqual([]);
@@ -150,7 +150,7 @@ describe('the demo', () => {
       .locator('[data-testid="live-value"][data-device="my-sensor"][data-metric="temperature"]')
       .first();
     // The first page of a browser takes its time.
-    await expect.poll(() => cell.textContent(), { timeout: 10_000 }).toBe('21.4');
+    await expect.poll(() => cell.textContent()).toBe('21.4');
     const watcher = await LiveTestClient.connect(`ws://127.0.0.1:${demo.ports.http}/api/v1/live`);
     watcher.send({ op: 'subscribe', id: 'a', topic: 'readings', device: 'my-sensor' });
     await watcher.next('snapshot');
@@ -174,7 +174,7 @@ describe('the demo', () => {
   it('tells the inbox of an alert within its first minute, and the signature holds', async () => {
     await demo.says(/✔ alert\.firing .*\(signature verified\)/);
     expect(demo.said).not.toContain('✘');
-  }, 90_000);
+  });
 
   it.each([
     ['wide', 1280, 800, 'light'],
@@ -210,7 +210,6 @@ describe('the demo', () => {
       expect(complaints).toEqual([]);
       await context.close();
     },
-    60_000,
   );
 
   it('comes back after kill -9 under an open page, which says so and goes on without a reload', async () => {
@@ -224,7 +223,7 @@ describe('the demo', () => {
     await opened
       .getByTestId('connection')
       .getByText(/Reconnecting|Offline/)
-      .waitFor({ timeout: 15_000 });
+      .waitFor();
     await opened
       .getByTestId('connection-bar')
       .getByText(/Values are \d+ s old/)
@@ -232,11 +231,11 @@ describe('the demo', () => {
     await endFleet(ports.mqtt);
     demo = await DemoProcess.start(folder.path, ports);
     console.log(/the demo is ready after .+/.exec(demo.said)?.[0]);
-    await opened.locator('[data-testid="connection"][data-state="live"]').waitFor({ timeout: 30_000 });
+    await opened.locator('[data-testid="connection"][data-state="live"]').waitFor();
     await valueMoves(opened, 'climate-01', 'temperature');
     expect(await opened.evaluate('window.neverReloaded')).toBe(true);
     await opened.close();
-  }, 90_000);
+  });
 
   it('kept what it had, and added its samples only once', async () => {
     expect(await ask('rules')).toMatchObject({ items: { length: 3 } });

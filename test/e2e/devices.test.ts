@@ -32,7 +32,7 @@ beforeAll(async () => {
   await http.send('POST', '/api/v1/profiles', profile);
   const draft = { name: 'batch', profile: 'pump', approval: true };
   ({ key: provisioningKey } = await http.post(ProvisioningKeyCreated, '/api/v1/provisioning-keys', draft, 201));
-}, 60_000);
+});
 
 afterAll(async () => {
   await browser?.close();
@@ -143,12 +143,12 @@ describe.each(widths)('on a %s screen', (size, width, height, colorScheme) => {
     await visit.button('I have it').click();
     await expect.poll(() => page.content()).not.toContain(token);
     const row = page.locator(`[data-testid="device-row"][data-device="${pump}"]`);
-    await row.getByText('21.4').waitFor({ timeout: 15_000 });
+    await row.getByText('21.4').waitFor();
     await row.getByText(`Pump of the ${size} screen`).click();
     await valueOf(page, pump).getByText('21.4').waitFor();
     await visit.fits();
     await visit.end();
-  }, 60_000);
+  });
 
   it('an id that is taken is refused beside the form, which keeps what was written', async () => {
     const visit = await Visit.begin(width, height, colorScheme);
@@ -188,7 +188,7 @@ describe.each(widths)('on a %s screen', (size, width, height, colorScheme) => {
     await visit.open(`#/devices/${device}`);
     await valueOf(page, device).getByText('55').waitFor();
     await visit.end();
-  }, 60_000);
+  });
 
   it('a command is followed until the device has answered it', async () => {
     const visit = await Visit.begin(width, height, colorScheme);
@@ -211,11 +211,11 @@ describe.each(widths)('on a %s screen', (size, width, height, colorScheme) => {
       client.publish(`${topic}/reply`, JSON.stringify({ status: 'succeeded', result: asked }), { qos: 1 });
     });
     await client.subscribeAsync(`devices/${pump}/commands/+`, { qos: 1 });
-    await page.locator('[data-testid="command"][data-state="succeeded"]').waitFor({ timeout: 15_000 });
+    await page.locator('[data-testid="command"][data-state="succeeded"]').waitFor();
     await command.getByText('"name":"rinse"').waitFor();
     await client.endAsync();
     await visit.end();
-  }, 60_000);
+  });
 
   it('a device is renamed, blocked, let in again and deleted after a second thought', async () => {
     const visit = await Visit.begin(width, height, colorScheme);
@@ -249,7 +249,7 @@ describe.each(widths)('on a %s screen', (size, width, height, colorScheme) => {
     await page.locator(`[data-testid="device-row"][data-device="${pump}"]`).waitFor({ state: 'detached' });
     expect((await running.http.ask(`/api/v1/devices/${pump}`)).status).toBe(404);
     await visit.end();
-  }, 60_000);
+  });
 });
 
 describe('many at once', () => {
@@ -270,7 +270,7 @@ describe('many at once', () => {
       expect(metrics).toEqual(['temperature']);
     }
     await visit.end();
-  }, 60_000);
+  });
 });
 
 // Last, for from here on the gateway has a key.
@@ -341,5 +341,5 @@ describe('a gateway with keys', () => {
     expect(addresses.some((one) => one.startsWith('ws:'))).toBe(true);
     expect(addresses.filter((one) => one.includes('pulse_'))).toEqual([]);
     await visit.end();
-  }, 60_000);
+  });
 });

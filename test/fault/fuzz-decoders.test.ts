@@ -18,5 +18,4 @@ it.each(fuzzTargets.map((target) => [target.name, target] as const))(
     expect(accepted).toBeGreaterThan(inputs / 100);
     expect(refused.size).toBeGreaterThan(0);
   },
-  60_000,
 );

@@ -8,4 +8,4 @@ import { fuzzSocket } from '../fuzz/socket-run.ts';
 it('thirty thousand packets and requests that are nearly right hurt neither the gateway nor a healthy device', async () => {
   const { summary, faults } = await fuzzSocket({ packets: 30_000, seed: seedOf(process.env.FUZZ_SEED) });
   expect(faults, summary).toEqual([]);
-}, 120_000);
+});

@@ -93,7 +93,7 @@ describe.skipIf(process.platform !== 'linux')('a gateway whose disk is full', ()
     expect(kept.get('poster/serial')).toHaveLength((posted + 1) * 5_000);
     expect(kept.get('pump/count')?.map(({ value }) => value)).toEqual(Array.from({ length: last + 1 }, (_, at) => at));
     expectBalanced(await readMetrics(here.httpPort));
-  }, 60_000);
+  });
 
   it('deletes readings when it is asked to, and takes others in their place', async () => {
     const posted = await postUntilFull();
@@ -108,7 +108,7 @@ describe.skipIf(process.platform !== 'linux')('a gateway whose disk is full', ()
     while (status === 503) status = await post(900);
     expect(status).toBe(200);
     expect((await readAll(here.httpPort)).get('poster/serial')).toHaveLength(5_000);
-  }, 60_000);
+  });
 });
 
 function rowsOf(batch: number): object[] {

@@ -86,7 +86,7 @@ it('an MQTT subscriber that stops reading is ended; every device is acknowledged
   // Whoever is cut off learns of it when it reads again.
   frozen.socket.resume();
   await frozen.closed;
-}, 60_000);
+});
 
 it('a dashboard that stops reading is ended as too slow, the others get every reading', async () => {
   const frozen = await LiveTestClient.connect(here.liveUrl);
@@ -100,7 +100,7 @@ it('a dashboard that stops reading is ended as too slow, the others get every re
   expect(sample(await readMetrics(here.httpPort), 'pulsegate_live_closed_total{reason="slow"}')).toBe(1);
   frozen.socket.resume();
   expect(await frozen.closing()).toMatchObject({ code: 4008 });
-}, 60_000);
+});
 
 it('a webhook receiver that never answers holds up neither the devices nor another receiver', async () => {
   const hanging = await WebhookReceiver.open(() => {});
@@ -122,4 +122,4 @@ it('a webhook receiver that never answers holds up neither the devices nor anoth
   await answering.received(transitions);
   expect(new Set(answering.ids).size).toBe(transitions);
   expect(hanging.requests.length).toBeLessThanOrEqual(8);
-}, 60_000);
+});

@@ -48,7 +48,7 @@ describe('SIGTERM', () => {
     await run.reconnect();
     await run.quiet();
     await run.expectKept();
-  }, 60_000);
+  });
 });
 
 describe('a gateway that cannot start says why', () => {

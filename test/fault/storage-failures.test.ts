@@ -134,6 +134,5 @@ describe('a commit whose COMMIT meets an I/O error', () => {
       model.advance(seq);
       expect(readings).toBe(model.samples(1).length);
     },
-    60_000,
   );
 });

@@ -61,4 +61,4 @@ it('the write-ahead log and the file stay bounded while commits and reads never 
   expect(walMax).toBeLessThan(28 << 20);
   // Noisy values take 6 to 9 bytes sealed; without pages being used again the log alone would add 35 MB to that.
   expect(fileBytes).toBeLessThan(48 << 20);
-}, 120_000);
+});

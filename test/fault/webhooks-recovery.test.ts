@@ -367,4 +367,4 @@ it('the outbox loses nothing, invents nothing and keeps its order over random cr
     }),
     { numRuns: 40, endOnFailure: true },
   );
-}, 60_000);
+});

@@ -93,7 +93,7 @@ it('names what is damaged, sets it aside, and the gateway starts with the rest',
   const kept = await readAll(running?.http.port ?? 0);
   expect(kept.get('pump/serial')).toHaveLength(3_000 - findings[0].readings);
   expect(kept.get('fan/serial')).toHaveLength(3_000);
-}, 60_000);
+});
 
 it.skipIf(process.platform === 'win32')(
   'takes secrets away from others, and makes no folder of a wrong name',

@@ -336,7 +336,7 @@ describe('a connection with an express lane', () => {
     );
     expect(express.taken).toBeGreaterThan(publishes / 50);
     expect(plain.taken).toBe(0);
-  }, 120_000);
+  });
 
   it('takes whatever came behind the CONNECT in one piece', async () => {
     const client = await WireClient.dial(express.port);

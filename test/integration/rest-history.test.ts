@@ -230,7 +230,7 @@ test('what is kept by the minute answers for readings that are gone, says so, an
 
   const rule = { name: 'short', raw: '1d', minute: '1y', hour: 'forever' };
   expect((await http.send('PUT', '/api/v1/retention', { rules: [rule] })).status).toBe(200);
-  await expect.poll(async () => (await http.get(Readings, path)).readings, { timeout: 20_000 }).toEqual([]);
+  await expect.poll(async () => (await http.get(Readings, path)).readings).toEqual([]);
   for (const restart of [false, true]) {
     if (restart) await rig.restart({ 'data.dir': folder.path });
     const after = await http.get(Buckets, `${path}&bucket=15m&${agg},p95`);

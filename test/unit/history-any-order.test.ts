@@ -189,7 +189,6 @@ describe('every order of arrival gives the same answers', () => {
         expectClose(await sumsOf(store.rig.reader, { series, ...range }), sums, name);
       }
     },
-    60_000,
   );
 
   it('two thousand readings in any order, in any commits, with seals and merges in between', async () => {
@@ -244,7 +243,7 @@ describe('every order of arrival gives the same answers', () => {
       }),
       { numRuns: 6 },
     );
-  }, 60_000);
+  });
 });
 
 async function firstPage(

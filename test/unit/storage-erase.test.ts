@@ -176,7 +176,7 @@ describe('the work after a deletion', () => {
     expect(chunkReadings).toBe(database.number('SELECT sum(count) FROM chunk'));
     expect(log.readings).toBe(database.number('SELECT sum(readings) FROM commit_log'));
     expect(log.bytes).toBe(database.number('SELECT sum(length(bytes)) FROM commit_log'));
-  }, 60_000);
+  });
 
   it('goes on at the next start', () => {
     commit({ newSeries: newSeries(1) });

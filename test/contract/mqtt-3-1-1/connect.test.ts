@@ -151,4 +151,4 @@ it('a client that is silent for one and a half times its keepalive is closed, an
   await silent.closed;
   while (rig.sink.messages.length === 0) await new Promise((resolve) => setImmediate(resolve));
   expect(rig.sink.payloads).toEqual(['lost']);
-}, 10_000);
+});
