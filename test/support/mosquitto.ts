@@ -45,6 +45,8 @@ export class Mosquitto {
         'log_type notice',
         ...(process.getuid?.() === 0 ? ['user root'] : []),
         'max_queued_messages 0',
+        // Without it the two answers of a QoS 2 exchange are 40 ms apart: Nagle waits for an acknowledgement that is delayed.
+        'set_tcp_nodelay true',
         ...(options.persistent
           ? [
               'persistence true',
