@@ -18,7 +18,6 @@ export class GrowingColumns {
   #values = new Float64Array(capacityMin);
   #kinds: Uint8Array<ArrayBuffer> | null = null;
   #texts: string[] = [];
-  #textLength = 0;
 
   /** `capacityMax`: more rows than this will not come. */
   constructor(capacityMax: number) {
@@ -27,11 +26,6 @@ export class GrowingColumns {
 
   get count(): number {
     return this.#count;
-  }
-
-  /** Letters in all texts so far. */
-  get textLength(): number {
-    return this.#textLength;
   }
 
   add(columns: SampleColumns, begin: number, end: number): void {
@@ -62,9 +56,7 @@ export class GrowingColumns {
     const kind = columns.kinds?.[row] ?? valueKind.number;
     if (this.#kinds) this.#kinds[place] = kind;
     if (kind !== valueKind.text) return;
-    const text = columns.texts[columns.values[row]];
-    this.#textLength += text.length;
-    this.#values[place] = this.#texts.push(text) - 1;
+    this.#values[place] = this.#texts.push(columns.texts[columns.values[row]]) - 1;
   }
 
   #reserve(count: number, hasKinds: boolean): number {
@@ -89,6 +81,14 @@ export class GrowingColumns {
     kinds.set(this.#kinds);
     this.#kinds = kinds;
   }
+}
+
+/** Letters in the texts of rows `begin` to `end` (excluded). */
+export function lettersIn({ values, kinds, texts }: SampleColumns, begin: number, end: number): number {
+  if (kinds === null) return 0;
+  let letters = 0;
+  for (let row = begin; row < end; row++) if (kinds[row] === valueKind.text) letters += texts[values[row]].length;
+  return letters;
 }
 
 /**

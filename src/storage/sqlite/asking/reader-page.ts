@@ -10,7 +10,7 @@ import type {
 import type { PageTextWriter } from '../../../history/text/page-text.ts';
 import { firstAtOrAfter } from '../chunks/head.ts';
 import type { SnapshotChunks } from './reader-chunks.ts';
-import { GrowingColumns } from './reader-columns.ts';
+import { GrowingColumns, lettersIn } from './reader-columns.ts';
 import type { HeadSlices } from './reader-heads.ts';
 import { isCutShort, unsealedOf } from './reader-heads.ts';
 import { walk } from './reader-walk.ts';
@@ -23,15 +23,23 @@ const textMax = 1 << 20;
 /** Readings of a page that are looked for backwards at once. */
 const windowMax = 8_192;
 
-/** Where a page goes: columns, or text. */
-interface PageSink {
-  add(index: number, columns: SampleColumns): void;
+/** Reads one series into the page: how many readings came into it, and where the rest begins. */
+type SeriesReader = (index: number, range: SeriesRange, question: SeriesQuestion) => SeriesRead;
+
+interface SeriesRead {
+  readonly count: number;
+  /** The new `from` (or `to`, when descending) of what is left; null when nothing is. */
+  readonly next: number | null;
 }
 
 /** A page of raw readings. */
 export function readPage(chunks: SnapshotChunks, query: PageQuery, heads: HeadSlices): ReadingsPage {
   const parts: { index: number; columns: SampleColumns }[] = [];
-  const next = fillPage(chunks, query, heads, { add: (index, columns) => parts.push({ index, columns }) });
+  const next = fillPage(chunks, query, heads, (index, range, question) => {
+    const { columns, next } = readSeries(chunks, range, question);
+    if (columns.count > 0) parts.push({ index, columns });
+    return { count: columns.count, next };
+  });
   return { parts, next, damaged: chunks.damaged };
 }
 
@@ -43,17 +51,23 @@ export function readText(
   writer: PageTextWriter,
 ): TextPage {
   writer.begin(query.format);
-  const next = fillPage(chunks, query, heads, {
-    add(index, columns) {
-      writer.part(index, query.labels[index]);
-      writer.add(columns, 0, columns.count);
-    },
+  const next = fillPage(chunks, query, heads, (index, range, question) => {
+    writer.part(index, query.labels[index]);
+    if (question.order === 'asc') return readAscending(chunks, range, question, writer);
+    const { columns, next } = readSeries(chunks, range, question);
+    writer.add(columns, 0, columns.count);
+    return { count: columns.count, next };
   });
   return { ...writer.finish(), next, damaged: chunks.damaged };
 }
 
 /** One series after the other until the page is full, or has cost enough; says where the next one begins. */
-function fillPage(chunks: SnapshotChunks, query: PageQuery, heads: HeadSlices, sink: PageSink): PagePosition | null {
+function fillPage(
+  chunks: SnapshotChunks,
+  query: PageQuery,
+  heads: HeadSlices,
+  read: SeriesReader,
+): PagePosition | null {
   const { ranges, order, limit } = query;
   let room = limit;
   for (const [index, range] of ranges.entries()) {
@@ -65,9 +79,8 @@ function fillPage(chunks: SnapshotChunks, query: PageQuery, heads: HeadSlices, s
     if (isCutShort(chunks, range.series, heads, index, slice)) {
       return { index, time: order === 'asc' ? range.from : range.to };
     }
-    const { columns, next } = readSeries(chunks, range, { order, limit: room, head });
-    if (columns.count > 0) sink.add(index, columns);
-    room -= columns.count;
+    const { count, next } = read(index, range, { order, limit: room, head });
+    room -= count;
     if (next !== null) return { index, time: next };
   }
   return null;
@@ -75,7 +88,7 @@ function fillPage(chunks: SnapshotChunks, query: PageQuery, heads: HeadSlices, s
 
 export interface SeriesPage {
   readonly columns: SampleColumns;
-  /** The new `from` (or `to`, when descending) of what is left; null when nothing is. */
+  /** As of `SeriesRead`. */
   readonly next: number | null;
 }
 
@@ -90,22 +103,38 @@ interface SeriesQuestion {
 
 /** The first `limit` readings of one series in the order asked for; fewer when that has cost enough. */
 export function readSeries(chunks: SnapshotChunks, range: SeriesRange, question: SeriesQuestion): SeriesPage {
-  return question.order === 'asc' ? readAscending(chunks, range, question) : readDescending(chunks, range, question);
+  if (question.order === 'desc') return readDescending(chunks, range, question);
+  const found = new GrowingColumns(question.limit);
+  const { next } = readAscending(chunks, range, question, found);
+  return { columns: found.finish(), next };
 }
 
-function readAscending(chunks: SnapshotChunks, range: SeriesRange, question: SeriesQuestion): SeriesPage {
+/** Where readings go as they are unpacked; they are copied or written at once. */
+interface RowSink {
+  add(columns: SampleColumns, begin: number, end: number): void;
+}
+
+function readAscending(
+  chunks: SnapshotChunks,
+  range: SeriesRange,
+  question: SeriesQuestion,
+  sink: RowSink,
+): SeriesRead {
   const { limit, head, isNextWanted = true } = question;
-  const found = new GrowingColumns(limit);
+  let count = 0;
+  let letters = 0;
   for (const piece of walk(chunks, range, head, true)) {
     const rows = piece.rows();
     if (!rows || rows.begin === rows.end) continue;
-    const isEnough = found.count > 0 && (chunks.effort >= effortMax || found.textLength >= textMax);
-    const end = isEnough ? rows.begin : Math.min(rows.end, rows.begin + limit - found.count);
-    found.add(rows.columns, rows.begin, end);
-    if (end < rows.end) return { columns: found.finish(), next: rows.columns.times[end] };
-    if (!isNextWanted && found.count === limit) break;
+    const isEnough = count > 0 && (chunks.effort >= effortMax || letters >= textMax);
+    const end = isEnough ? rows.begin : Math.min(rows.end, rows.begin + limit - count);
+    if (end > rows.begin) sink.add(rows.columns, rows.begin, end);
+    count += end - rows.begin;
+    letters += lettersIn(rows.columns, rows.begin, end);
+    if (end < rows.end) return { count, next: rows.columns.times[end] };
+    if (!isNextWanted && count === limit) break;
   }
-  return { columns: found.finish(), next: null };
+  return { count, next: null };
 }
 
 /** Window by window, each as wide as surely fills the page; within a window the walk goes forward. */
@@ -114,8 +143,9 @@ function readDescending(chunks: SnapshotChunks, range: SeriesRange, question: Se
   const found = new GrowingColumns(limit);
   const { series } = range;
   const from = Math.max(range.from, chunks.facts(series).rawFrom);
+  let letters = 0;
   for (let to = range.to; to > from; ) {
-    const isEnough = found.count > 0 && (chunks.effort >= effortMax || found.textLength >= textMax);
+    const isEnough = found.count > 0 && (chunks.effort >= effortMax || letters >= textMax);
     const room = isEnough ? 0 : Math.min(limit - found.count, windowMax);
     // One more than there is room for says where the next page begins.
     const begin = reachBack(chunks, { series, from, to }, head, isNextWanted ? room + 1 : room);
@@ -127,6 +157,7 @@ function readDescending(chunks: SnapshotChunks, range: SeriesRange, question: Se
     const columns = window.finish();
     const first = Math.max(0, columns.count - room);
     found.addReversed(columns, first, columns.count);
+    letters += lettersIn(columns, first, columns.count);
     const isFull = isEnough || found.count === limit;
     if (isFull && first > 0) return { columns: found.finish(), next: columns.times[first - 1] + 1 };
     if (!isNextWanted && found.count === limit) break;
