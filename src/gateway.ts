@@ -156,7 +156,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     stream.pipeline.start(memory.recovered.seq);
     stops.push('pipeline', () => stream.pipeline.stop());
 
-    followRetention(surroundings, { catalog, memory, stream });
+    await followRetention(surroundings, { catalog, memory, stream });
     const presence = buildPresence(surroundings, { memory, stream, book: identity.book });
 
     const mqtt = buildMqttSide(surroundings, {

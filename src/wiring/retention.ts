@@ -10,7 +10,8 @@ const newSeriesMs = 60_000;
 
 /**
  * Tells the engine how long each series is kept: at the start, whenever people change rules or tags, for new series within
- * a minute, and again when the store was opened anew.
+ * a minute, and again when the store was opened anew. Resolves when it has answered for the first time: from then on a reading
+ * that would come among deleted ones is known for one.
  */
 export function followRetention(
   { clock, log, stops }: Pick<Surroundings, 'clock' | 'log' | 'stops'>,
@@ -23,7 +24,7 @@ export function followRetention(
     readonly memory: Pick<Memory, 'engine' | 'retention'>;
     readonly stream: Pick<Stream, 'onReopened'>;
   },
-): void {
+): Promise<void> {
   let timer: Timer | undefined;
   let stopped = false;
   let told = false;
@@ -40,8 +41,8 @@ export function followRetention(
     unsubscribe();
     timer?.cancel();
   });
-  void tell();
   lookLater();
+  return tell();
 
   async function tell(): Promise<void> {
     told = true;

@@ -26,6 +26,7 @@ let failure: Error | null;
 /** Each says of a plan that readings of the first series are gone before a time. */
 let answers: ((goneBefore: number) => void)[];
 let retention: RetentionBook;
+let following: Promise<void>;
 
 beforeEach(() => {
   plans = [];
@@ -48,7 +49,7 @@ beforeEach(() => {
     answers.push((goneBefore) => resolve(Float64Array.of(Number.NaN, goneBefore)));
     return promise;
   };
-  followRetention(
+  following = followRetention(
     { clock, log: silentLog, stops },
     {
       catalog: {
@@ -112,6 +113,16 @@ describe('the engine', () => {
     const unchanged: readonly RetentionRule[] = [];
     decide(unchanged, unchanged);
     expect(plans.length).toBe(2);
+  });
+
+  it('has said what is gone before anything is taken in', async () => {
+    let isFollowing = false;
+    void following.then(() => (isFollowing = true));
+    await settle();
+    expect(isFollowing).toBe(false);
+    answers[0](5 * day);
+    await following;
+    expect(retention.keptFromOf('a', 'x', 9 * day).gone).toBe(5 * day);
   });
 
   it('is told when tags make another rule hold, and not when they do not', () => {
