@@ -8,6 +8,7 @@ import { Watcher } from '../support/kill-watcher.ts';
 import { LiveTestClient } from '../support/live-client.ts';
 import { expectBalanced, readMetrics, sample } from '../support/ledger-check.ts';
 import { packetType, subscribePacket, WireClient } from '../support/mqtt-wire.ts';
+import { patientClock } from '../support/patient-clock.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { WebhookReceiver } from '../support/webhook-receiver.ts';
 
@@ -21,7 +22,7 @@ let devices: Device[];
 let cleanups: (() => unknown)[];
 beforeEach(async () => {
   folder = tempFolder();
-  here = await startGatewayHere(folder.path, { 'live.heartbeat': '200ms' });
+  here = await startGatewayHere(folder.path, { 'live.heartbeat': '200ms' }, { clock: patientClock() });
   devices = ['pump-1', 'pump-2', 'pump-3'].map((name) => new Device(name, { inFlightMax: 20 }));
   for (const device of devices) await device.connect(here.mqttPort);
   cleanups = [() => folder.remove(), () => here.gateway.stop(), () => devices.map((device) => device.disconnect())];

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
 import { expect } from 'vitest';
 import type { z } from 'zod';
-import { type Clock, systemClock } from '../../src/base/clock.ts';
 import type { Log } from '../../src/base/log.ts';
 import { DeviceCreated, DeviceLatest } from '../../src/contract/device.ts';
 import { KeyCreated } from '../../src/contract/key.ts';
@@ -12,6 +11,7 @@ import type { Gateway, GatewayParts } from '../../src/gateway.ts';
 import { startGatewayHere } from './gateway-here.ts';
 import { type Answer, ask } from './http-client.ts';
 import { expectBalanced, type Metrics, readMetrics } from './ledger-check.ts';
+import { patientClock } from './patient-clock.ts';
 import { tempFolder } from './temp-folder.ts';
 
 /** The key of the person who runs the gateway. */
@@ -50,7 +50,7 @@ export class KeyedGateway {
     const dir = typeof given === 'string' ? given : (folder?.path ?? '');
     const logged: string[] = [];
     const settings = { 'access.adminKey': adminKey, 'access.failuresPerMinute': 0, ...flags };
-    const clock = withoutRounds(parts.clock ?? systemClock);
+    const clock = patientClock(parts.clock);
     const here = await startGatewayHere(dir, settings, { log: collecting(logged), ...parts, clock });
     return new KeyedGateway(here, dir, logged, folder);
   }
@@ -131,19 +131,6 @@ export class KeyedGateway {
     expect(this.gateway.ledger.imbalance()).toEqual({ messages: 0, readings: 0 });
     expectBalanced(metrics);
   }
-}
-
-/**
- * Timers of five seconds and more never fire on it: credentials are not looked through again every so often, so what is
- * cut off was cut off by what was decided.
- */
-function withoutRounds(clock: Clock): Clock {
-  return {
-    now: () => clock.now(),
-    monotonic: () => clock.monotonic(),
-    after: (delayMs, action) => (delayMs < 5_000 ? clock.after(delayMs, action) : { cancel: () => {} }),
-    sleep: (delayMs, signal) => clock.sleep(delayMs, signal),
-  };
 }
 
 /** Resolves once the connection ends, though its client says and does nothing. */
