@@ -4,12 +4,14 @@ import type { Deletion } from '../domain/deletion.ts';
 import { compileGlob, isGlob } from '../domain/glob.ts';
 import type { Series } from '../domain/series.ts';
 import type { TagGlob } from '../domain/tag-glob.ts';
+import type { Asker } from '../history/queries.ts';
 import { cursorAt } from './ingest.ts';
 import { parseMoment } from './moment.ts';
 import { flag, noParameters, parsed, pattern } from './parameters.ts';
 import { tag } from './readings/reading-parameters.ts';
 import type { ApiPorts } from './ports.ts';
 import { parameterRefused } from './problem.ts';
+import { askerOf } from './readings/asker.ts';
 import { type Route, route } from './route.ts';
 import { addFault } from './validation.ts';
 
@@ -61,11 +63,11 @@ export function deleteReadingsRoutes(ports: ApiPorts): readonly Route[] {
     body: null,
     success: { status: 200, description: 'They are gone', schema: ReadingsDeleted },
     refusals: ['parameter_invalid', 'storage_unavailable'],
-    async handler({ query, now }) {
+    async handler({ query, now, caller, signal }) {
       const range = query.all ? wholeRange(query) : rangeOf(query.from?.(now), query.to?.(now));
       const deletions = deletionsOf(matching(query), range);
       if (query.dryRun) {
-        const readings = await estimated(deletions);
+        const readings = await estimated(deletions, askerOf(caller, signal));
         return { cursor: ports.cursor(), series: deletions.length, readings, dryRun: true };
       }
       return { ...(await erased(deletions)), dryRun: false };
@@ -99,10 +101,10 @@ export function deleteReadingsRoutes(ports: ApiPorts): readonly Route[] {
     return { cursor, series: deletions.length, readings };
   }
 
-  async function estimated(deletions: readonly Deletion[]): Promise<number> {
+  async function estimated(deletions: readonly Deletion[], asker: Asker): Promise<number> {
     let readings = 0;
     for (let at = 0; at < deletions.length; at += rangesAtOnce) {
-      readings += (await ports.erasure.estimate(deletions.slice(at, at + rangesAtOnce))).readings;
+      readings += (await ports.erasure.estimate(deletions.slice(at, at + rangesAtOnce), asker)).readings;
     }
     return readings;
   }

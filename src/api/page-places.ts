@@ -1,64 +1,45 @@
+import { FairTurns } from '../base/fair-turns.ts';
+import type { Asker } from '../history/queries.ts';
 import { RequestRefused } from './problem.ts';
 
+export interface PagePlacesOptions {
+  /** Pages that are made at once. */
+  readonly max: number;
+  /** Pages of one asker that wait. */
+  readonly waitingEach: number;
+  /** Pages that wait in all, beside one of each asker. */
+  readonly waitingMax: number;
+}
+
 /**
- * Pages that are in memory at the same time: so many are made at once, the others wait in the order in which they were
- * asked for, and of these, too, there are only so many.
+ * Pages that are in memory at the same time: so many are made at once, the others wait for their turn, which goes round the
+ * askers, and of these, too, there are only so many.
  */
 export class PagePlaces {
-  readonly #max: number;
-  readonly #waitingMax: number;
-  #taken = 0;
-  readonly #waiting = new Set<() => void>();
+  readonly #turns: FairTurns;
+  readonly #options: PagePlacesOptions;
 
-  constructor(max: number, waitingMax: number) {
-    this.#max = max;
-    this.#waitingMax = waitingMax;
+  constructor(options: PagePlacesOptions) {
+    this.#turns = new FairTurns(options.max);
+    this.#options = options;
   }
 
   /** Makes a page once there is a place. Refuses where too many wait already; rejects as soon as nobody waits any more. */
-  async use<T>(signal: AbortSignal, make: () => Promise<T>): Promise<T> {
-    await this.#take(signal);
-    try {
-      return await make();
-    } finally {
-      this.#giveBack();
-    }
+  async use<T>({ name, signal }: Asker, make: () => Promise<T>): Promise<T> {
+    if (!this.#turns.isFree(name)) this.#checkLine(name);
+    return this.#turns.use(name, signal, make);
   }
 
-  async #take(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    if (this.#taken < this.#max) {
-      this.#taken++;
-      return;
+  #checkLine(name: string): void {
+    const { waitingEach, waitingMax } = this.#options;
+    const own = this.#turns.waitingOf(name);
+    if (own >= waitingEach) {
+      const detail = `${own} of your questions wait for their answer already; ask on as they are answered`;
+      throw new RequestRefused('too_many_questions', detail, { headers: { 'retry-after': '1' } });
     }
-    if (this.#waiting.size >= this.#waitingMax) {
-      throw new RequestRefused(
-        'overloaded',
-        `${this.#waiting.size} pages of readings are waited for already; ask again later`,
-      );
+    const { waiting } = this.#turns;
+    if (own > 0 && waiting >= waitingMax) {
+      throw new RequestRefused('overloaded', `${waiting} pages of readings are waited for already; ask again later`);
     }
-    await new Promise<void>((resolve, reject) => {
-      const go = (): void => {
-        signal.removeEventListener('abort', leave);
-        resolve();
-      };
-      const leave = (): void => {
-        this.#waiting.delete(go);
-        reject(signal.reason);
-      };
-      this.#waiting.add(go);
-      signal.addEventListener('abort', leave, { once: true });
-    });
-  }
-
-  /** The first in line has the place. */
-  #giveBack(): void {
-    const [next] = this.#waiting;
-    if (next === undefined) {
-      this.#taken--;
-      return;
-    }
-    this.#waiting.delete(next);
-    next();
   }
 }

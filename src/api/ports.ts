@@ -31,7 +31,7 @@ import type { RetentionPolicy, RetentionRule } from '../domain/retention.ts';
 import type { Rule } from '../domain/rule.ts';
 import type { Series } from '../domain/series.ts';
 import type { Webhook } from '../domain/webhook.ts';
-import type { AcrossColumns, Reduction } from '../history/queries.ts';
+import type { AcrossColumns, Asker, Reduction } from '../history/queries.ts';
 import type { HistoryReader } from '../history/reader.ts';
 
 /** What the API asks of the rest of the gateway. Everything is handed in; it keeps no state of its own. */
@@ -211,7 +211,7 @@ export interface Retention {
 /** Deletes readings for good. */
 export interface Erasure {
   /** About how many readings there are in these ranges, at most 1,000 of them. */
-  estimate(ranges: readonly Deletion[]): Promise<{ readonly readings: number }>;
+  estimate(ranges: readonly Deletion[], asker: Asker): Promise<{ readonly readings: number }>;
   /**
    * Resolves once they are gone, in one commit with the rest, and every book knows. `deleted` is null where the store had
    * to be opened anew to tell that it is done. Rejects as a commit fails.

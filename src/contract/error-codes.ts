@@ -52,6 +52,7 @@ export const errorCodes = {
   target_not_allowed: { status: 422, title: 'The webhook target is not allowed' },
   rate_limited: { status: 429, title: 'Too many requests' },
   too_many_commands: { status: 429, title: 'Too many open commands' },
+  too_many_questions: { status: 429, title: 'Too many questions wait for their answer' },
   too_many_subscriptions: { status: 429, title: 'Too many subscriptions' },
   // A live subscription that is refused or ended.
   op_unknown: { status: 400, title: 'The operation is unknown' },

@@ -87,10 +87,10 @@ export class Polls {
     const filter = new SeriesFilter(this.#directory, query.device, query.metric);
     let { position, gap } = this.#begin(query.since);
     const readings: LiveReading[] = [];
-    for (let stretches = 0; stretches < stretchesMax && readings.length < query.limit; ) {
+    for (let stretches = 0; stretches < stretchesMax && readings.length < query.limit && !query.signal?.aborted; ) {
       if (position >= this.#stream.position) {
         const left = deadline - this.#clock.monotonic();
-        if (readings.length > 0 || gap || left <= 0 || query.signal?.aborted || this.#isStopped) break;
+        if (readings.length > 0 || gap || left <= 0 || this.#isStopped) break;
         position = await this.#nextMatch(filter, position, left, query.signal);
         continue;
       }

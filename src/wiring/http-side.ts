@@ -110,7 +110,7 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
       },
     },
     erasure: {
-      estimate: (ranges) => engine.reader.estimate(ranges),
+      estimate: (ranges, asker) => engine.reader.estimate(ranges, asker),
       erase: (changes) => stream.erase(changes),
     },
     storage: () => storage.state(),

@@ -6,6 +6,7 @@ import type {
   AcrossColumns,
   AggregateQuery,
   AggregatePage,
+  Asker,
   Boundaries,
   HistoryQueries,
   PagePosition,
@@ -22,25 +23,29 @@ export type SamplesOf = (series: number) => readonly Sample[];
 
 /** Questions of history answered from lists, the plainest way there is. `answer` stands around each of them. */
 export function memoryHistory(samplesOf: SamplesOf, answer: <T>(make: () => T) => Promise<T>): HistoryQueries {
+  const answered = async <T>(asker: Asker | undefined, make: () => T): Promise<T> => {
+    asker?.signal.throwIfAborted();
+    return await answer(make);
+  };
   return {
-    page: (query) =>
-      answer(() => {
+    page: (query, asker) =>
+      answered(asker, () => {
         checkPage(query);
         return pageOf(samplesOf, query);
       }),
-    text: (query) =>
-      answer(() => {
+    text: (query, asker) =>
+      answered(asker, () => {
         checkPage(query);
         const page = pageOf(samplesOf, query);
         return { ...writePage(page, query.format, query.labels), next: page.next, damaged: [] };
       }),
-    aggregate: (query) =>
-      answer(() => {
+    aggregate: (query, asker) =>
+      answered(asker, () => {
         checkBuckets(query);
         return aggregated(samplesOf, query);
       }),
-    across: (query) =>
-      answer(() => {
+    across: (query, asker) =>
+      answered(asker, () => {
         checkBuckets(query);
         const ranges = query.ranges;
         const page = aggregated(samplesOf, { ...query, ranges, aggregates: [query.aggregate], fill: 'none' });
@@ -57,8 +62,8 @@ export function memoryHistory(samplesOf: SamplesOf, answer: <T>(make: () => T) =
         }
         return { groups: groups.map(acrossColumns), next, resolution: 'raw', damaged: [] };
       }),
-    decimate: ({ ranges, points }) =>
-      answer(() => ({
+    decimate: ({ ranges, points }, asker) =>
+      answered(asker, () => ({
         // Which readings are kept is not the matter here: some, the first and the last among them.
         parts: ranges.map((range) => {
           const samples = within(samplesOf, range);
@@ -70,9 +75,9 @@ export function memoryHistory(samplesOf: SamplesOf, answer: <T>(make: () => T) =
         }),
         damaged: [],
       })),
-    boundaries: (ranges) => answer(() => ranges.map((range) => boundariesOf(samplesOf, range))),
-    estimate: (ranges) =>
-      answer(() => {
+    boundaries: (ranges, asker) => answered(asker, () => ranges.map((range) => boundariesOf(samplesOf, range))),
+    estimate: (ranges, asker) =>
+      answered(asker, () => {
         checkRanges(ranges);
         return { readings: ranges.reduce((sum, range) => sum + within(samplesOf, range).length, 0) };
       }),

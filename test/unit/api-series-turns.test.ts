@@ -80,7 +80,7 @@ test('pages of readings end with whoever waited for them', async () => {
     limit: null,
     seriesMax: null,
     at: null,
-    signal: leaving.signal,
+    asker: { name: 'one', signal: leaving.signal },
   });
   await expect(collected(pages)).rejects.toThrow('gone');
   expect(asked).toBe(1);

@@ -45,7 +45,6 @@ export function answerBuckets(
   async function* turnsOf(series: AskedSeries): AsyncGenerator<TableTurn> {
     let from: number | null = ask.at ?? range.from;
     do {
-      ask.signal.throwIfAborted();
       const [one]: readonly ShownBuckets[] = await bucketsOf(
         [series],
         { from, to: range.to },
@@ -93,12 +92,15 @@ export function answerBuckets(
     await Promise.all(
       Array.from(sets, async ([, indexes]) => {
         const aggregates = shape.aggregates ?? defaultAggregates(kinds[indexes[0]]);
-        const page: AggregatePage = await ports.reader.aggregate({
-          ...rules,
-          ranges: indexes.map((index) => ({ series: series[index].id, ...range })),
-          kinds: indexes.map((index) => kinds[index]),
-          aggregates,
-        });
+        const page: AggregatePage = await ports.reader.aggregate(
+          {
+            ...rules,
+            ranges: indexes.map((index) => ({ series: series[index].id, ...range })),
+            kinds: indexes.map((index) => kinds[index]),
+            aggregates,
+          },
+          ask.asker,
+        );
         for (const [at, index] of indexes.entries()) parts[index] = { part: page.parts[at], aggregates };
         damaged.push(...page.damaged);
       }),

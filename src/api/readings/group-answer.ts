@@ -62,20 +62,22 @@ export function answerGroups(
     let cut = Number.POSITIVE_INFINITY;
     const atOnce = Math.max(1, Math.min(seriesAtOnce, Math.floor(bucketsAtOnce / limit)));
     for (const { aggregate, members } of callsOf(series, groups, atOnce)) {
-      ask.signal.throwIfAborted();
       const to = Math.min(range.to, cut);
       const local = [...new Set(members.map(({ group }) => group))];
       const place = new Map(local.map((group, index) => [group, index]));
-      const page = await ports.reader.across({
-        ranges: members.map(({ series }) => ({ series: series.id, from, to })),
-        kinds: members.map(({ series }) => kindOf(ports, series)),
-        groupOf: members.map(({ group }) => place.get(group) ?? 0),
-        groups: local.length,
-        grid,
-        aggregate,
-        limit,
-        holdsUntil: ask.now,
-      });
+      const page = await ports.reader.across(
+        {
+          ranges: members.map(({ series }) => ({ series: series.id, from, to })),
+          kinds: members.map(({ series }) => kindOf(ports, series)),
+          groupOf: members.map(({ group }) => place.get(group) ?? 0),
+          groups: local.length,
+          grid,
+          aggregate,
+          limit,
+          holdsUntil: ask.now,
+        },
+        ask.asker,
+      );
       for (const [index, group] of local.entries()) {
         const sum = ports.across.merge([sums[group], page.groups[index]]);
         // A group may have more buckets than any of its parts had.

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { GroupedBuckets, ManyBuckets, ManyReadings, Reduction } from '../../contract/reading.ts';
+import { askerOf } from './asker.ts';
 import type { Downloads } from './downloads.ts';
 import { PagePlaces } from '../page-places.ts';
 import { noParameters, pattern } from '../parameters.ts';
@@ -23,10 +24,10 @@ const reduce = Reduction.optional().meta({
 });
 
 /** Pages of many series that are made at once, some of them 10 MB, and those that wait. */
-const [pagesAtOnce, pagesWaiting] = [8, 1_000];
+const pagesBounds = { max: 8, waitingEach: 100, waitingMax: 1_000 };
 
 export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Downloads): readonly Route[] {
-  const places = new PagePlaces(pagesAtOnce, pagesWaiting);
+  const places = new PagePlaces(pagesBounds);
   const many = route({
     method: 'GET',
     path: '/api/v1/readings',
@@ -51,8 +52,9 @@ export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, download
       alternatives: readingAlternatives,
       headers: readingHeaders,
     },
-    refusals: ['duration_invalid', 'overloaded'],
-    async handler({ query, now, filters, accepts, signal }) {
+    refusals: ['duration_invalid', 'too_many_questions', 'overloaded'],
+    async handler({ query, now, filters, accepts, caller, signal }) {
+      const asker = askerOf(caller, signal);
       const question = questionOf(query, accepts, { isMany: true });
       const { range, first, at } = beginOf(query, question, now, filters);
       const sorted = order.all();
@@ -73,9 +75,9 @@ export function manyReadingsRoutes(ports: ApiPorts, order: SeriesOrder, download
         now,
         timeZone: question.timeZone,
         filters,
-        signal,
+        asker,
       };
-      return places.use(signal, () => answerReadings(ports, downloads, asked));
+      return places.use(asker, () => answerReadings(ports, downloads, asked));
     },
   });
   return [many];

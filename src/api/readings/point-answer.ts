@@ -50,7 +50,7 @@ export function answerPoints(
 
   async function decimated(series: readonly AskedSeries[], range: Range) {
     const ranges = series.map(({ id }) => ({ series: id, ...range }));
-    const page = await ports.reader.decimate({ ranges, points, method });
+    const page = await ports.reader.decimate({ ranges, points, method }, ask.asker);
     damaged.push(...page.damaged);
     return page.parts;
   }
@@ -80,7 +80,8 @@ export function answerPick(
   });
 
   async function show(series: readonly AskedSeries[]): Promise<readonly ShownSeries[]> {
-    const boundaries = await ports.reader.boundaries(series.map(({ id }) => ({ series: id, from: at, to: at })));
+    const ranges = series.map(({ id }) => ({ series: id, from: at, to: at }));
+    const boundaries = await ports.reader.boundaries(ranges, ask.asker);
     return series.map((one, index) => {
       const sample = pick === 'first' ? boundaries[index].after : boundaries[index].before;
       const samples = sample && sample.time >= from && sample.time < to ? [sample] : [];

@@ -36,12 +36,12 @@ export async function answerRaw(
       limit,
       seriesMax: limit === null ? null : seriesPerPage,
       at: ask.at,
-      signal: ask.signal,
+      asker: ask.asker,
     });
   if (limit === null) {
-    downloads.checkPlace();
-    const estimate = await downloads.estimate(leftOf(ask, order), ask.signal);
-    const chunks = downloads.begin(() => writeAll(ports, ask, pages()));
+    downloads.checkPlace(ask.asker);
+    const estimate = await downloads.estimate(leftOf(ask, order), ask.asker);
+    const chunks = downloads.begin(ask.asker, () => writeAll(ports, ask, pages()));
     return new WrittenAnswer(contentTypes[format], chunks, { 'x-total-estimate': String(estimate) });
   }
   if (single !== null && question.offset !== null) return comparedRaw(ports, ask, single, { order, limit });
@@ -183,7 +183,7 @@ async function comparedRaw(
   const range = restOf(ask, order);
   const stretch = comparison.range(range);
   const pageOf = (part: Range): Promise<ReadingsPage> =>
-    ports.reader.page({ ranges: [{ series: single.id, ...part }], order, limit });
+    ports.reader.page({ ranges: [{ series: single.id, ...part }], order, limit }, ask.asker);
   const [own, other] = await Promise.all([pageOf(range), pageOf(stretch)]);
   const cuts = [own.next?.time, other.next && comparison.move(other.next.time)].filter((time) => time != null);
   const cut = cuts.length === 0 ? null : order === 'asc' ? Math.min(...cuts) : Math.max(...cuts);

@@ -1,4 +1,4 @@
-import type { DamagedStretch, HistoryQueries, RowFormat, TextPage } from '../../history/queries.ts';
+import type { Asker, DamagedStretch, HistoryQueries, RowFormat, TextPage } from '../../history/queries.ts';
 import type { Range } from './reading-question.ts';
 import type { AskedSeries } from './reading-series.ts';
 
@@ -12,8 +12,7 @@ export interface RawAsk {
   readonly seriesMax: number | null;
   /** Where the first series goes on. */
   readonly at: number | null;
-  /** Aborts when nobody waits for the answer any more. */
-  readonly signal: AbortSignal;
+  readonly asker: Asker;
 }
 
 /** Readings of a few series as text, and where the next ones begin. */
@@ -59,14 +58,16 @@ export async function* rawPages(
   let room = ask.limit ?? Number.POSITIVE_INFINITY;
   let looked = 0;
   while (window.length > 0) {
-    ask.signal.throwIfAborted();
-    const text = await reader.text({
-      ranges: window.map(({ id }, index) => ({ series: id, ...rest(ask, index === 0 ? resume : null) })),
-      order: ask.order,
-      limit: Math.min(room, ask.format === 'columns' ? columnsReadings : pageReadings),
-      format: ask.format,
-      labels: window.map(({ device, metric, unit }) => ({ device, metric, unit })),
-    });
+    const text = await reader.text(
+      {
+        ranges: window.map(({ id }, index) => ({ series: id, ...rest(ask, index === 0 ? resume : null) })),
+        order: ask.order,
+        limit: Math.min(room, ask.format === 'columns' ? columnsReadings : pageReadings),
+        format: ask.format,
+        labels: window.map(({ device, metric, unit }) => ({ device, metric, unit })),
+      },
+      ask.asker,
+    );
     const told = text.next ? window.slice(0, text.next.index) : window;
     const parts = partsOf(text, window);
     for (const { readings } of parts) room -= readings;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { offsetAt } from '../../base/time-zone.ts';
 import type { BucketGrid } from '../../domain/bucket-grid.ts';
-import type { Boundaries, SeriesRange } from '../../history/queries.ts';
+import type { Asker, Boundaries, SeriesRange } from '../../history/queries.ts';
 import { type BucketWidth, gridOf } from './bucket-width.ts';
 import { earlier, later, type Offset } from './earlier-period.ts';
 import { timeMax } from '../moment.ts';
@@ -28,8 +28,8 @@ export interface ReadingAsk {
   readonly timeZone: string | null;
   /** What page tokens belong to. */
   readonly filters: string;
-  /** Aborts when nobody waits for the answer any more: then no further question is asked. */
-  readonly signal: AbortSignal;
+  /** Who waits for the answer. */
+  readonly asker: Asker;
 }
 
 /** A token is no secret, and may be made up: it says nothing that a query could not. */
@@ -84,11 +84,11 @@ export function comparisonOf({ question, timeZone }: ReadingAsk): Comparison | n
 /** The members `before` and `after` of each range, or nothing. */
 export async function boundaryTexts(
   ports: ApiPorts,
-  { question }: ReadingAsk,
+  { question, asker }: ReadingAsk,
   ranges: readonly SeriesRange[],
 ): Promise<readonly BoundaryText[]> {
   if (!question.boundary || ranges.length === 0) return ranges.map(() => ({ text: '', isBefore: false }));
-  return (await ports.reader.boundaries(ranges)).map(({ before, after }: Boundaries) => ({
+  return (await ports.reader.boundaries(ranges, asker)).map(({ before, after }: Boundaries) => ({
     text: `,"before":${sampleText(before)},"after":${sampleText(after)}`,
     isBefore: before !== null,
   }));

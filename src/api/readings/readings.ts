@@ -3,6 +3,7 @@ import { Buckets, ColumnReadings, ReadingLines, Readings, SenmlPack } from '../.
 import { isMetricName, metricNameRule } from '../../domain/series.ts';
 import { mediaTypes } from '../answer-format.ts';
 import { deviceParams, deviceWithReadings, metricsOf } from '../devices.ts';
+import { askerOf } from './asker.ts';
 import type { Downloads } from './downloads.ts';
 import { PagePlaces } from '../page-places.ts';
 import type { ApiPorts } from '../ports.ts';
@@ -46,10 +47,10 @@ export const readingRules =
   'The range is half-open, [from, to): a reading at `from` is in it, one at `to` is not. It defaults to the last hour; a relative time is resolved on the first page and holds for the pages after it. A page of text names the next one in `x-next-page`; without `limit` text is streamed whole, with `X-Total-Estimate` readings, and a download that was cut goes on with `after`.';
 
 /** Pages of one series that are made at once, and those that wait. */
-const [pagesAtOnce, pagesWaiting] = [64, 1_000];
+const pagesBounds = { max: 64, waitingEach: 100, waitingMax: 1_000 };
 
 export function readingRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Downloads): readonly Route[] {
-  const places = new PagePlaces(pagesAtOnce, pagesWaiting);
+  const places = new PagePlaces(pagesBounds);
   const one = route({
     method: 'GET',
     path: '/api/v1/devices/{id}/readings',
@@ -73,8 +74,9 @@ export function readingRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Do
       alternatives: readingAlternatives,
       headers: readingHeaders,
     },
-    refusals: ['not_found', 'duration_invalid', 'overloaded'],
-    handler({ params, query, now, filters, accepts, signal }) {
+    refusals: ['not_found', 'duration_invalid', 'too_many_questions', 'overloaded'],
+    handler({ params, query, now, filters, accepts, caller, signal }) {
+      const asker = askerOf(caller, signal);
       const question = questionOf(query, accepts, { isMany: false });
       const known = order.find({ device: params.id, metric: query.metric });
       if (!known) throw noSuchMetric(deviceWithReadings(ports, params.id), query.metric);
@@ -89,8 +91,8 @@ export function readingRoutes(ports: ApiPorts, order: SeriesOrder, downloads: Do
       async function* series(): AsyncGenerator<typeof single> {
         yield single;
       }
-      const asked = { question, range, series, single, at, now, timeZone, filters, signal };
-      return places.use(signal, () => answerReadings(ports, downloads, asked));
+      const asked = { question, range, series, single, at, now, timeZone, filters, asker };
+      return places.use(asker, () => answerReadings(ports, downloads, asked));
     },
   });
   return [one];

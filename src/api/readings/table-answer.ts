@@ -60,7 +60,7 @@ export async function writeTables(
   if (limit === null)
     return new WrittenAnswer(
       contentType,
-      downloads.begin(() => allLines(format, answer)),
+      downloads.begin(ask.asker, () => allLines(format, answer)),
     );
   const pieces = new Pieces();
   pieces.add(firstLine(format, answer));
@@ -83,7 +83,7 @@ export async function* manyTurns(
     atOnce: Math.max(1, Math.min(1_000, Math.floor(valuesAtOnce / valuesEach))),
     seriesMax: seriesPerPage,
     valuesMax: valuesPerPage,
-    signal: ask.signal,
+    signal: ask.asker.signal,
   };
   for await (const { shown, next } of seriesTurns(ask.series(), limits, show)) {
     yield { shown, next: next && nextPage(ask, next, null) };
