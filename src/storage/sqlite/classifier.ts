@@ -3,6 +3,7 @@ import { disposition, valueKind } from '../../domain/reading.ts';
 import type { ChunkLookup } from './chunks/chunk-lookup.ts';
 import type { ErasedRanges } from './erasing/erased-ranges.ts';
 import type { SeriesState } from './series-state.ts';
+import type { WriterState } from './writer-state.ts';
 
 /** What a commit's readings are, before any of them is written. */
 export interface Classified {
@@ -20,18 +21,25 @@ export class RefusedCommitError extends Error {
 /**
  * Compares the readings of a commit, in order, with what is kept: newer than the newest of its series is new without a
  * look; anything else is looked up among the rows before it in the same commit, then in the head, then in the chunks.
- * Nothing is changed but marks on the series that the next call ignores, so a commit that fails leaves no trace.
+ * Nothing is changed but notes that the next call does not read, so a commit that fails leaves no trace.
  */
 export class Classifier {
-  readonly #series: readonly (SeriesState | undefined)[];
+  readonly #state: WriterState;
   readonly #chunks: ChunkLookup;
-  #stamp = 0;
   #erased: ErasedRanges | null = null;
+  /** By series: the newest time so far, counting the rows of this commit. Set for series of this commit. */
+  #staged = new Float64Array(1_024);
+  /** Up to the first row that is not newer, nobody asks for rows of the commit, and they are not kept track of. */
+  #isTracking = false;
+  /** By series: its last row in this commit, or -1. Set for series of this commit while tracking. */
+  #last = new Int32Array(0);
   /** For each row: the row before it of the same series, or -1. */
-  #previous = new Int32Array(1024);
+  #previous = new Int32Array(0);
+  /** The rows of a series so far, by time; made for series that need it. */
+  readonly #byTime = new Map<number, Map<number, number>>();
 
-  constructor(series: readonly (SeriesState | undefined)[], chunks: ChunkLookup) {
-    this.#series = series;
+  constructor(state: WriterState, chunks: ChunkLookup) {
+    this.#state = state;
     this.#chunks = chunks;
   }
 
@@ -42,35 +50,28 @@ export class Classifier {
   classify(readings: ReadingColumns, erased: ErasedRanges | null = null): Classified {
     const { count, series, times } = readings;
     this.#erased = erased;
-    this.#stamp++;
-    if (this.#previous.length < count) this.#previous = new Int32Array(count * 2);
+    this.#isTracking = false;
+    this.#byTime.clear();
+    this.#stage(readings);
+    const staged = this.#staged;
     let dispositions: Uint8Array<ArrayBuffer> | null = null;
     let identical = 0;
     for (let row = 0; row < count; row++) {
-      const state = this.#series[series[row]];
-      if (!state) throw new RefusedCommitError(`row ${row} is of series ${series[row]}, which is not known`);
       checkRow(readings, row);
+      const id = series[row];
       const time = times[row];
-      if (state.stamp !== this.#stamp) {
-        state.stamp = this.#stamp;
-        state.stagedTime = state.time;
-        state.stagedRow = -1;
-        state.stagedByTime = null;
-      }
       let found: number = disposition.stored;
-      if (time > state.stagedTime) state.stagedTime = time;
-      else found = this.#lookUp(readings, row, state);
+      if (time > staged[id]) staged[id] = time;
+      else {
+        if (!this.#isTracking) this.#track(readings, row);
+        found = this.#lookUp(readings, row, id);
+      }
       if (found !== disposition.stored) {
         dispositions ??= new Uint8Array(count);
         dispositions[row] = found;
       }
-      if (found === disposition.identical) {
-        identical++;
-        continue;
-      }
-      this.#previous[row] = state.stagedRow;
-      state.stagedRow = row;
-      state.stagedByTime?.set(time, row);
+      if (found === disposition.identical) identical++;
+      else if (this.#isTracking) this.#note(id, time, row);
     }
     if (!dispositions || identical === 0) return { dispositions, rows: null };
     const rows = new Uint32Array(count - identical);
@@ -79,19 +80,61 @@ export class Classifier {
     return { dispositions, rows };
   }
 
-  #lookUp(readings: ReadingColumns, row: number, state: SeriesState): number {
+  /** Fills `#staged` for the series of the commit, each of which must be known. */
+  #stage({ count, series }: ReadingColumns): void {
+    const known = this.#state.series.length;
+    if (this.#staged.length < known) this.#staged = new Float64Array(known * 2);
+    const staged = this.#staged;
+    const newest = this.#state.newest.times;
+    for (let row = 0; row < count; row++) {
+      const id = series[row];
+      if (id === 0 || id >= known) {
+        throw new RefusedCommitError(`row ${row} is of series ${id}, which is not known`);
+      }
+      staged[id] = newest[id];
+    }
+  }
+
+  /** Row `end` is the first that is not newer, so all rows before it are stored. */
+  #track({ count, series }: ReadingColumns, end: number): void {
+    this.#isTracking = true;
+    if (this.#last.length < this.#staged.length) this.#last = new Int32Array(this.#staged.length);
+    if (this.#previous.length < count) this.#previous = new Int32Array(count * 2);
+    const last = this.#last;
+    for (let row = 0; row < count; row++) last[series[row]] = -1;
+    for (let row = 0; row < end; row++) {
+      this.#previous[row] = last[series[row]];
+      last[series[row]] = row;
+    }
+  }
+
+  /** The row will be written, and is what the next one of its series is held against. */
+  #note(id: number, time: number, row: number): void {
+    this.#previous[row] = this.#last[id];
+    this.#last[id] = row;
+    if (this.#byTime.size > 0) this.#byTime.get(id)?.set(time, row);
+  }
+
+  #lookUp(readings: ReadingColumns, row: number, id: number): number {
     const time = readings.times[row];
-    const staged = this.#stagedByTime(readings, state).get(time);
+    const staged = this.#stagedByTime(readings, id)?.get(time);
     if (staged !== undefined) {
       return isSame(readings, row, readings.kinds[staged], readings.values[staged], readings.texts)
         ? disposition.identical
         : disposition.replaced;
     }
-    if (this.#erased?.has(state.id, time)) return disposition.stored;
+    if (this.#erased?.has(id, time)) return disposition.stored;
+    const state = this.#state.series[id];
+    return state ? this.#lookUpKept(readings, row, state) : disposition.stored;
+  }
+
+  #lookUpKept(readings: ReadingColumns, row: number, state: SeriesState): number {
+    const time = readings.times[row];
     if (time === state.time) {
       // The newest reading sent again, the usual duplicate, needs no search.
-      const texts = [state.text];
-      return isSame(readings, row, state.kind, state.kind === valueKind.text ? 0 : state.value, texts)
+      const { kind } = state;
+      const isText = kind === valueKind.text;
+      return isSame(readings, row, kind, isText ? 0 : state.value, isText ? [state.text] : [])
         ? disposition.identical
         : disposition.replaced;
     }
@@ -110,15 +153,17 @@ export class Classifier {
       : disposition.replaced;
   }
 
-  /** The rows of the series so far, by time; made only for series that need it, so that readings in order cost nothing. */
-  #stagedByTime(readings: ReadingColumns, state: SeriesState): Map<number, number> {
-    if (state.stagedByTime) return state.stagedByTime;
+  /** The rows of the series so far, by time; null without any. */
+  #stagedByTime(readings: ReadingColumns, id: number): Map<number, number> | null {
+    const known = this.#byTime.get(id);
+    if (known) return known;
+    if (this.#last[id] < 0) return null;
     const byTime = new Map<number, number>();
-    for (let row = state.stagedRow; row >= 0; row = this.#previous[row]) {
+    for (let row = this.#last[id]; row >= 0; row = this.#previous[row]) {
       // From the newest row back: the first one found for a time is the one that counts.
       if (!byTime.has(readings.times[row])) byTime.set(readings.times[row], row);
     }
-    state.stagedByTime = byTime;
+    this.#byTime.set(id, byTime);
     return byTime;
   }
 }

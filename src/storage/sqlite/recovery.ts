@@ -109,11 +109,10 @@ function readSeries(statements: Statements, state: WriterState): void {
     series.sealedSeq = numberIn(row, 6);
     series.chunks = numberIn(row, 7);
     if (row[3] === null) continue;
-    series.time = numberIn(row, 3);
-    series.sealedTime = series.time;
-    series.kind = numberIn(row, 4);
-    if (series.kind === valueKind.text) series.text = textIn(row, 5);
-    else series.value = numberIn(row, 5);
+    const [time, kind] = [numberIn(row, 3), numberIn(row, 4)];
+    const isText = kind === valueKind.text;
+    series.setNewest({ time, kind, value: isText ? 0 : numberIn(row, 5), text: isText ? textIn(row, 5) : '' });
+    series.sealedTime = time;
   }
 }
 
@@ -177,7 +176,7 @@ function replayReadings(
     if (commit.seq <= series.sealedSeq || commit.erased.hides(commit.seq, series.id, times[row])) continue;
     const kind = kinds[row];
     const value = values[row];
-    series.apply(times[row], value, kind, kind === valueKind.text ? texts[value] : '', commit.seq, commit.openedAt);
+    state.apply(series.id, times[row], value, kind, kind === valueKind.text ? texts[value] : '', commit);
   }
 }
 

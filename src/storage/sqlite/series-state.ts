@@ -1,21 +1,15 @@
 import type { DeviceRecord } from '../../domain/device.ts';
 import type { Value } from '../../domain/reading.ts';
-import { valueKind } from '../../domain/reading.ts';
 import { Head } from './chunks/head.ts';
+import type { NewestReadings } from './newest-readings.ts';
 
-/** What the writer knows of one series: its newest reading, its head, and how far its chunks reach. */
+/** What the writer knows of one series: its head, and how far its chunks reach. Its newest reading is in `NewestReadings`. */
 export class SeriesState {
   readonly id: number;
   readonly device: DeviceState;
   readonly metric: string;
   readonly head = new Head();
-
-  /** Greatest time of a committed reading, epoch ms; -Infinity when there is none. */
-  time = Number.NEGATIVE_INFINITY;
-  /** The value at that time, as it stands in columns; `text` for text values. */
-  value = 0;
-  kind: number = valueKind.number;
-  text = '';
+  readonly #newest: NewestReadings;
 
   /** Greatest time in a chunk; -Infinity without chunks. */
   sealedTime = Number.NEGATIVE_INFINITY;
@@ -30,44 +24,55 @@ export class SeriesState {
   /** Waits for the sealer. */
   isDue = false;
 
-  /** Rows of the commit being classified; they count only when `stamp` is that of the commit. */
-  stamp = 0;
-  stagedTime = 0;
-  stagedRow = -1;
-  stagedByTime: Map<number, number> | null = null;
-
-  constructor(id: number, device: DeviceState, metric: string) {
+  constructor(id: number, device: DeviceState, metric: string, newest: NewestReadings) {
     this.id = id;
     this.device = device;
     this.metric = metric;
+    this.#newest = newest;
   }
 
-  /** Takes a committed reading in: into the head, and as the newest when it is. */
-  apply(time: number, value: number, kind: number, text: string, seq: number, now: number): void {
-    const head = this.head;
-    if (head.count === 0) {
-      head.firstSeq = seq;
-      head.openedAt = now;
-    }
-    head.put(time, value, kind, text);
-    if (time < this.time) return;
-    this.time = time;
-    this.value = value;
-    this.kind = kind;
-    this.text = text;
+  /** Greatest time of a committed reading, epoch ms; -Infinity when there is none. */
+  get time(): number {
+    return this.#newest.times[this.id];
+  }
+
+  /** The value at that time, as it stands in columns; 0 for a text. */
+  get value(): number {
+    return this.#newest.values[this.id];
+  }
+
+  get kind(): number {
+    return this.#newest.kinds[this.id];
+  }
+
+  get text(): string {
+    return this.#newest.textOf(this.id);
   }
 
   /** The newest value; null without a reading. */
   newest(): Value | null {
-    if (this.time === Number.NEGATIVE_INFINITY) return null;
-    if (this.kind === valueKind.text) return this.text;
-    return this.kind === valueKind.boolean ? this.value !== 0 : this.value;
+    return this.#newest.valueOf(this.id);
+  }
+
+  /** Sets what is newest; `text` counts for a text only. Null: there is no reading. */
+  setNewest(newest: NewestReading | null): void {
+    if (newest) this.#newest.set(this.id, newest.time, newest.value, newest.kind, newest.text);
+    else this.#newest.clear(this.id);
   }
 }
 
-/** A device as the writer keeps it; `lastSeen` moves with every commit and reaches the disk when a series is sealed. */
+/** A reading with its value as it stands in columns: 0 and `text` for a text. */
+export interface NewestReading {
+  readonly time: number;
+  readonly value: number;
+  readonly kind: number;
+  readonly text: string;
+}
+
+/** A device as the writer keeps it. */
 export interface DeviceState {
   record: DeviceRecord;
+  /** As of the start, or of the last fact if that is later; `WriterState.lastSeen` also knows of its readings. */
   lastSeen: number;
   /** Its series; they outlive it when it is forgotten. */
   series: SeriesState[];

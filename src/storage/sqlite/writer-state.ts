@@ -1,10 +1,13 @@
 import type { Commit } from '../../domain/commit.ts';
 import type { DeviceRecord } from '../../domain/device.ts';
+import { valueKind } from '../../domain/reading.ts';
 import { newDevice, withFact } from './rows/device-rows.ts';
 import type { RetentionPlan } from '../../domain/retention.ts';
 import { LogMeter } from './keeping/log-meter.ts';
 import type { QuarantineSize } from './rows/quarantine-rows.ts';
 import { RollupState } from './rollups/rollup-state.ts';
+import type { Head } from './chunks/head.ts';
+import { NewestReadings } from './newest-readings.ts';
 import type { DeviceState } from './series-state.ts';
 import { SeriesState } from './series-state.ts';
 
@@ -15,6 +18,9 @@ export class WriterState {
   lastCommitAt = 0;
   /** By series number; [0] is empty. */
   readonly series: (SeriesState | undefined)[] = [undefined];
+  /** Their heads, by series number as well: what a commit's readings go to. */
+  readonly heads: (Head | undefined)[] = [undefined];
+  readonly newest = new NewestReadings();
   readonly devices = new Map<string, DeviceState>();
   /** How many of `devices` are forgotten. */
   forgotten = 0;
@@ -40,9 +46,11 @@ export class WriterState {
 
   addSeries(id: number, device: string, metric: string): SeriesState {
     const owner = this.devices.get(device) ?? this.#addForgotten(device);
-    const state = new SeriesState(id, owner, metric);
+    const state = new SeriesState(id, owner, metric, this.newest);
+    this.newest.add(id);
     owner.series.push(state);
     this.series[id] = state;
+    this.heads[id] = state.head;
     return state;
   }
 
@@ -58,6 +66,37 @@ export class WriterState {
     state.isForgotten = true;
     this.forgotten++;
     return state;
+  }
+
+  /**
+   * Takes a committed reading of a known series in: into its head, and as the newest when it is. `text` counts for a text
+   * only; `openedAt` is monotonic, ms.
+   */
+  apply(
+    series: number,
+    time: number,
+    value: number,
+    kind: number,
+    text: string,
+    commit: { readonly seq: number; readonly openedAt: number },
+  ): void {
+    const head = this.heads[series];
+    if (!head) return;
+    if (kind !== valueKind.number || !head.append(time, value)) {
+      if (head.count === 0) {
+        head.firstSeq = commit.seq;
+        head.openedAt = commit.openedAt;
+      }
+      head.put(time, value, kind, text);
+    }
+    if (time >= this.newest.times[series]) this.newest.set(series, time, value, kind, text);
+  }
+
+  /** When the device was last heard of, epoch ms; it reaches the disk when a series of it is sealed. */
+  lastSeen(device: DeviceState): number {
+    let latest = device.lastSeen;
+    for (const { id } of device.series) latest = Math.max(latest, this.newest.heardAt[id]);
+    return latest;
   }
 
   /** The records of the devices that `commit` brings or tells something about, as they will be. */
@@ -106,6 +145,7 @@ export class WriterState {
       if (device.isForgotten && device.series.length === 0) this.#drop(device);
     }
     this.series.length = mark;
+    this.heads.length = mark;
     for (const [device, record] of devices)
       if (this.devices.get(device)?.record === record) this.devices.delete(device);
   }
@@ -132,6 +172,7 @@ export class WriterState {
     if (!known || known.isForgotten) return;
     this.forgotten++;
     known.isForgotten = true;
+    for (const { id } of known.series) this.newest.heardAt[id] = 0;
     if (known.series.length === 0) this.#drop(known);
   }
 
@@ -146,6 +187,6 @@ export class WriterState {
 
   #current(device: string): DeviceRecord | undefined {
     const known = this.devices.get(device);
-    return known && !known.isForgotten ? { ...known.record, lastSeen: known.lastSeen } : undefined;
+    return known && !known.isForgotten ? { ...known.record, lastSeen: this.lastSeen(known) } : undefined;
   }
 }

@@ -2,7 +2,6 @@ import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Commit, CommitResult } from '../../domain/commit.ts';
 import type { DeviceRecord } from '../../domain/device.ts';
-import type { ReadingColumns } from '../../domain/reading.ts';
 import type { RetentionPlan } from '../../domain/retention.ts';
 import { valueKind } from '../../domain/reading.ts';
 import { Budget, type BudgetState } from './keeping/budget.ts';
@@ -109,7 +108,7 @@ export class Writer {
     const chunks = new ChunkStore(database, state, this.#lookup);
     this.#rollups = new RollupBook(database, state);
     this.#desk = new RollupDesk(database, state, freeingBehind, this.#rollups);
-    this.#classifier = new Classifier(state.series, this.#lookup);
+    this.#classifier = new Classifier(state, this.#lookup);
     this.#rows = new CommitRows(database);
     this.#devices = new DeviceRows(database);
     this.#quarantine = new QuarantineRows(database, options.quarantineBytesMax);
@@ -347,20 +346,28 @@ export class Writer {
     state.log.bytes += written.bytes;
     state.log.readings += written.logged;
     state.meter.add(commit.seq, written.bytes);
-    const { readings } = commit;
-    if (written.rows) for (const row of written.rows) this.#applyRow(readings, row, commit);
-    else for (let row = 0; row < readings.count; row++) this.#applyRow(readings, row, commit);
+    this.#applyReadings(commit, written.rows);
   }
 
-  #applyRow(readings: ReadingColumns, row: number, commit: Commit): void {
-    const state = this.state.series[readings.series[row]];
-    if (!state) return;
-    const value = readings.values[row];
-    const kind = readings.kinds[row];
-    const text = kind === valueKind.text ? readings.texts[value] : '';
-    state.apply(readings.times[row], value, kind, text, commit.seq, this.#now);
-    state.device.lastSeen = commit.at;
-    this.#sealer.markFull(state);
+  /** For every reading of every commit: what it touches lies in columns, but for the heads. */
+  #applyReadings({ readings, seq, at }: Commit, rows: Uint32Array | null): void {
+    const { state } = this;
+    const { heads } = state;
+    const { heardAt } = state.newest;
+    const { series, times, values, kinds, texts } = readings;
+    const position = { seq, openedAt: this.#now };
+    const count = rows ? rows.length : readings.count;
+    for (let index = 0; index < count; index++) {
+      const row = rows ? rows[index] : index;
+      const id = series[row];
+      const head = heads[id];
+      if (!head) continue;
+      const value = values[row];
+      const kind = kinds[row];
+      state.apply(id, times[row], value, kind, kind === valueKind.text ? texts[value] : '', position);
+      heardAt[id] = at;
+      this.#sealer.markFull(id, head);
+    }
   }
 }
 

@@ -80,6 +80,16 @@ export class Head {
     this.#write(place, time, stored, kind);
   }
 
+  /** As `put` for a number newer than all others here, where there is room for it; else false, and nothing is changed. */
+  append(time: number, value: number): boolean {
+    const { count, times } = this;
+    if (count === 0 || count === times.length || this.kinds !== null || !(time > times[count - 1])) return false;
+    times[count] = time;
+    this.values[count] = value;
+    this.count = count + 1;
+    return true;
+  }
+
   /** Index of the first reading at or after `time`; `count` when there is none. */
   firstAtOrAfter(time: number): number {
     return firstAtOrAfter(this.times, this.count, time);

@@ -5,7 +5,7 @@ import type { Compactor } from './compactor.ts';
 import type { Database } from '../database.ts';
 import { Statements } from '../database.ts';
 import { DeviceRows } from '../rows/device-rows.ts';
-import type { Stretch } from './head.ts';
+import type { Head, Stretch } from './head.ts';
 import { firstAtOrAfter } from './head.ts';
 import { writeMeta } from '../rows/meta.ts';
 import type { DeviceState, SeriesState } from '../series-state.ts';
@@ -65,12 +65,11 @@ export class Sealer {
     return this.#due.length > 0;
   }
 
-  /** Called for every reading that reached a head. */
-  markFull(series: SeriesState): void {
-    if (series.isDue) return;
-    const { head } = series;
-    // Replaced texts stay in memory until the head is sealed, so they count as well.
-    if (head.count >= this.#sealCount || head.texts.length >= this.#sealCount * 2) this.#mark(series);
+  /** Called for every reading that reached a head. Replaced texts stay in memory until it is sealed, so they count, too. */
+  markFull(id: number, head: Head): void {
+    if (head.count < this.#sealCount && (!head.kinds || head.texts.length < this.#sealCount * 2)) return;
+    const series = this.#state.series[id];
+    if (series) this.#mark(series);
   }
 
   /** Heads opened at or before `openedAt` (monotonic, ms) are due. */
@@ -154,7 +153,7 @@ export class Sealer {
       const filled = together.filter(({ head }) => head.count > 0);
       pieces.push(...this.#sealDevice(edit, filled));
       for (const series of filled) edit.noteSealed(series);
-      if (filled.length > 0) this.#devices.writeLastSeen(device.record.device, device.lastSeen);
+      if (filled.length > 0) this.#devices.writeLastSeen(device.record.device, this.#state.lastSeen(device));
     }
     const replayFrom = this.#replayFromWithout(new Set([...batch.values()].flat()));
     writeMeta(this.#statements, 'replay_from', replayFrom);

@@ -130,11 +130,7 @@ function applySeries({ series, ranges, sealed }: ErasedSeries): void {
   if (!isHeld(ranges, series.time)) return;
   const kept = sealed?.newest ?? null;
   const last = head.count - 1;
-  const newest = last >= 0 && (!kept || head.times[last] >= kept.time) ? newestOfHead(series) : kept;
-  series.time = newest?.time ?? Number.NEGATIVE_INFINITY;
-  series.value = newest?.value ?? 0;
-  series.kind = newest?.kind ?? valueKind.number;
-  series.text = newest?.text ?? '';
+  series.setNewest(last >= 0 && (!kept || head.times[last] >= kept.time) ? newestOfHead(series) : kept);
 }
 
 function isHeld(ranges: readonly TimeRange[], time: number): boolean {
