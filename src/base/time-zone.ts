@@ -5,6 +5,9 @@ const lastTime = Date.UTC(2100, 0);
 const exactFrom = Date.UTC(2000, 0);
 const exactTo = Date.UTC(2040, 0);
 
+/** No zone ever moved its clocks further than by changing sides of the date line. */
+export const shiftMax = 26 * 3_600_000;
+
 /** Offsets are looked up this far apart; about three days: no zone kept a time for less since 1970. */
 const probeMs = 2 ** 28;
 const probesPerBlock = 16;
@@ -78,6 +81,25 @@ export class TimeZone {
       current = change.after;
     }
     return current;
+  }
+
+  /** The latest wall time that the zone's clocks have shown up to `time`, ms: what they repeat does not count again. */
+  wallReached(time: number): number {
+    const change = this.lastChange(time - shiftMax, time);
+    const wall = time + this.offsetAt(time);
+    return change === null ? wall : Math.max(wall, change.time + change.before);
+  }
+
+  /** The first instant at which the zone's clocks have reached `wall`, epoch ms; for a time that is skipped that of the change. */
+  firstReaching(wall: number): number {
+    let from = wall - shiftMax;
+    for (;;) {
+      const time = wall - this.offsetAt(from);
+      const change = this.firstChange(from, time);
+      if (change === null) return time;
+      if (change.time + change.after >= wall) return change.time;
+      from = change.time;
+    }
   }
 
   /** The last change of the offset in `(after, upTo]`, epoch ms; null when there is none. */

@@ -135,6 +135,18 @@ export interface AggregateQuery {
   readonly limit: number;
   /** Up to when the last reading of a series holds, epoch ms: now, where `to` is yet to come; `to` when left out. */
   readonly holdsUntil?: number | undefined;
+  /** All buckets of the ranges when left out. */
+  readonly page?: BucketPage | undefined;
+}
+
+/**
+ * A page of the buckets of a range: those that begin in `[from, until)`, epoch ms. They say what they say in the answer to
+ * the whole range, all of whose readings are known to them.
+ */
+export interface BucketPage {
+  /** `next` of the page before. Of a bucket that begins earlier the rest is told; nothing is before the range. */
+  readonly from: number;
+  readonly until: number;
 }
 
 /** What the answer is made of: the readings themselves, or sums of them by the minute or hour. */
@@ -179,6 +191,7 @@ export interface AcrossQuery {
   readonly limit: number;
   /** As in `AggregateQuery`. */
   readonly holdsUntil?: number | undefined;
+  readonly page?: BucketPage | undefined;
 }
 
 /** Partial sums, which `history/buckets/across.ts` merges and turns into any reduction. */

@@ -114,6 +114,79 @@ describe('one series', () => {
     expect(points.compare?.readings.map(({ time }) => time)).toEqual(points.readings.map(({ time }) => time));
   });
 
+  test.each(['asc', 'desc'])(
+    'beside the day before, over the night in which clocks go forward, is in order in pages that make up the whole, %s',
+    async (order) => {
+      const change = Date.UTC(2026, 2, 29, 1);
+      const range = `from=${change - 3 * hourMs}&to=${change + 3 * hourMs}&offset=1d&tz=Europe/Berlin`;
+      const rows = Array.from({ length: 220 }, (_, index) => [change - noon + (index - 190) * 10 * minuteMs, index]);
+      await rig.post(sent('oven-1', 'heat', rows as [number, number][]));
+      const query = `${path}&order=${order}&${range}`;
+      const whole = await http.get(Readings, `${query}&limit=1000`);
+      expect(whole.readings).toHaveLength(36);
+      const times = whole.compare?.readings.map(({ time }) => Date.parse(time)) ?? [];
+      // The same wall time the day before: the hour that was not yet skipped comes on top.
+      expect(times).toHaveLength(42);
+      expect(times).toEqual(times.toSorted((a, b) => (order === 'asc' ? a - b : b - a)));
+      const [own, compared]: unknown[][] = [[], []];
+      for await (const page of http.pages(Readings, `${query}&limit=5`)) {
+        own.push(...page.readings);
+        compared.push(...(page.compare?.readings ?? []));
+      }
+      expect(own).toEqual(whole.readings);
+      expect(compared).toEqual(whole.compare?.readings);
+    },
+  );
+
+  test.each([
+    ['1d', '30m'],
+    ['1d', '7m'],
+    ['1month', '6h'],
+    ['1w', '1d'],
+  ])('with offset=%s by bucket of %s is in order in pages that make up the whole', async (offset, bucket) => {
+    const change = Date.UTC(2026, 2, 29, 1);
+    const rows = Array.from({ length: 2_000 }, (_, index) => [change - noon + (index - 1_900) * 40 * minuteMs, index]);
+    await rig.post(sent('oven-1', 'heat', rows as [number, number][]));
+    const days = bucket.endsWith('m') ? 1 : 5;
+    // What was registered says the zone: 7 minutes do not divide its day.
+    await http.post(anything, '/api/v1/devices', { id: 'oven-1', timeZone: 'Europe/Berlin' }, 201);
+    const range = `from=${change - days * dayMs}&to=${change + days * dayMs}&offset=${offset}`;
+    const query = `${path}&${range}&bucket=${bucket}&agg=count,first,integral&fill=null`;
+    const whole = await http.get(Buckets, `${query}&limit=10000`);
+    const [own, compared]: unknown[][] = [[], []];
+    for await (const page of http.pages(Buckets, `${query}&limit=7`)) {
+      own.push(...page.buckets);
+      compared.push(...(page.compare?.buckets ?? []));
+    }
+    expect(own).toEqual(whole.buckets);
+    expect(compared).toEqual(whole.compare?.buckets);
+    const times = whole.compare?.buckets.map(({ time }) => Date.parse(time)) ?? [];
+    expect(times.length).toBeGreaterThan(8);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+  });
+
+  test('of numbers and texts by bucket says in pages what it says at once', async () => {
+    const values = [1, 2, 'off', 'off', 'off', 5, 9, 'off', true, 'off'];
+    const rows = values.map((value, index) => [(index * 5 - 50) * minuteMs, value] as const);
+    await rig.post(sent('oven-1', 'heat', rows));
+    for (const fill of ['none', 'null', 'previous', 'linear']) {
+      const query = `${path}&from=-1h&bucket=2m&agg=avg,integral,delta,rate,last&fill=${fill}`;
+      const whole = await http.get(Buckets, `${query}&limit=1000`);
+      for (const limit of [1, 2, 7]) {
+        const told: unknown[] = [];
+        for await (const page of http.pages(Buckets, `${query}&limit=${limit}`)) told.push(...page.buckets);
+        expect(told, `${fill}, ${limit}`).toEqual(whole.buckets);
+      }
+      const group = `/api/v1/readings?from=-1h&bucket=2m&agg=integral&groupBy=metric`;
+      const groups = await http.get(GroupedBuckets, `${group}&limit=1000`);
+      const told: unknown[] = [];
+      for await (const page of http.pages(GroupedBuckets, `${group}&limit=2`)) {
+        told.push(...page.series.flatMap(({ buckets }) => buckets));
+      }
+      expect(told).toEqual(groups.series.flatMap(({ buckets }) => buckets));
+    }
+  });
+
   test('has days of its own time zone where it is registered with one, and those that are asked for otherwise', async () => {
     // Local midnight in Kathmandu is 18:15 UTC.
     await http.post(anything, '/api/v1/devices', { id: 'oven-1', timeZone: 'Asia/Kathmandu' }, 201);

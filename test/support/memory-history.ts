@@ -134,11 +134,13 @@ function boundariesOf(samplesOf: SamplesOf, { series, from, to }: SeriesRange): 
 }
 
 function aggregated(samplesOf: SamplesOf, query: AggregateQuery): AggregatePage {
-  const { ranges, kinds, aggregates, fill, limit, holdsUntil } = query;
+  const { ranges, kinds, aggregates, fill, limit, holdsUntil, page } = query;
   const parts = ranges.map((range, index) => {
     const grid = gridOf(query.grid);
     const { before, after } = boundariesOf(samplesOf, range);
-    const fold = new BucketFold({ grid, ...range, aggregates, kind: kinds[index], fill, limit, holdsUntil, before });
+    const from = Math.max(range.from, page?.from ?? range.from);
+    const rules = { grid, to: range.to, aggregates, kind: kinds[index], fill, limit, until: page?.until, holdsUntil };
+    const fold = new BucketFold({ ...rules, from, before });
     const columns = columnsOf(within(samplesOf, range));
     fold.addReadings(columns, 0, columns.count);
     return { ...fold.close(after), resolution: 'raw' as const };

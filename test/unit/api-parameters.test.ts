@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { gridOf, parseBucketWidth } from '../../src/api/readings/bucket-width.ts';
-import { earlier, later, parseOffset } from '../../src/api/readings/earlier-period.ts';
+import { EarlierPeriod, parseOffset } from '../../src/api/readings/earlier-period.ts';
 import { compareSeries, indexOfFirst, SeriesOrder } from '../../src/api/readings/series-order.ts';
-import { offsetAt } from '../../src/base/time-zone.ts';
+import { timeZone } from '../../src/base/time-zone.ts';
+import type { BucketGrid } from '../../src/domain/bucket-grid.ts';
 import { gridOf as historyGrid } from '../../src/history/buckets/bucket-grid.ts';
 import { formatTime, parseMoment, TimeText } from '../../src/api/moment.ts';
 import { nearest } from '../../src/base/nearest.ts';
@@ -15,8 +16,7 @@ import { pointerOf } from '../../src/api/validation.ts';
 import { RejectedError } from '../../src/base/errors.ts';
 
 const now = Date.UTC(2026, 10, 20, 9, 30);
-const utc = (): number => 0;
-const berlin = (time: number): number => offsetAt('Europe/Berlin', time);
+const [hourMs, dayMs] = [3_600_000, 86_400_000];
 const grid = (text: string, zone: string | null) => gridOf(parseBucketWidth(text), zone);
 const at = (text: string): number => parseMoment(text)(now);
 
@@ -173,34 +173,91 @@ describe('a width of buckets', () => {
   });
 });
 
+function period(range: readonly [number, number], text: string, zone: string): EarlierPeriod {
+  return new EarlierPeriod({ from: range[0], to: range[1] }, parseOffset(text), timeZone(zone));
+}
+
+function beginOf(from: number, text: string, zone: string): number {
+  return period([from, from], text, zone).range.from;
+}
+
 describe('an earlier period', () => {
+  const hours: BucketGrid = { kind: 'wall', width: hourMs, timeZone: 'Europe/Berlin' };
+
   test('a day before a clock was set is the same time of day', () => {
     // Clocks went forward on 29 March 2026 at 01:00 UTC.
     const noon = Date.UTC(2026, 2, 29, 10);
-    expect(earlier(noon, parseOffset('1d'), berlin)).toBe(Date.UTC(2026, 2, 28, 11));
-    expect(earlier(noon, parseOffset('24h'), berlin)).toBe(Date.UTC(2026, 2, 28, 11));
-    expect(earlier(noon, parseOffset('25h'), berlin)).toBe(Date.UTC(2026, 2, 28, 9));
-    expect(earlier(noon, parseOffset('1d'), utc)).toBe(Date.UTC(2026, 2, 28, 10));
+    expect(beginOf(noon, '1d', 'Europe/Berlin')).toBe(Date.UTC(2026, 2, 28, 11));
+    expect(beginOf(noon, '24h', 'Europe/Berlin')).toBe(Date.UTC(2026, 2, 28, 11));
+    expect(beginOf(noon, '25h', 'Europe/Berlin')).toBe(Date.UTC(2026, 2, 28, 9));
+    expect(beginOf(noon, '1d', 'UTC')).toBe(Date.UTC(2026, 2, 28, 10));
   });
 
   test('so many months before keeps to the end of a shorter month', () => {
-    expect(earlier(Date.UTC(2026, 2, 31, 6), parseOffset('1month'), utc)).toBe(Date.UTC(2026, 1, 28, 6));
-    expect(earlier(Date.UTC(2024, 1, 29), parseOffset('1year'), utc)).toBe(Date.UTC(2023, 1, 28));
-    expect(later(Date.UTC(2025, 10, 30), parseOffset('1quarter'), utc)).toBe(Date.UTC(2026, 1, 28));
+    expect(beginOf(Date.UTC(2026, 2, 31, 6), '1month', 'UTC')).toBe(Date.UTC(2026, 1, 28, 6));
+    expect(beginOf(Date.UTC(2024, 1, 29), '1year', 'UTC')).toBe(Date.UTC(2023, 1, 28));
+    expect(period([Date.UTC(2026, 2, 28, 12), Date.UTC(2026, 2, 31, 6)], '1month', 'UTC').range).toEqual({
+      from: Date.UTC(2026, 1, 28, 12),
+      to: Date.UTC(2026, 1, 28, 12),
+    });
   });
 
-  test('and back again is where it was, wherever clocks stand still on both sides', () => {
+  test('a skipped time is that at which the clock was set, a repeated one its first', () => {
+    // 02:30 does not exist on 29 March, and is there twice on 25 October.
+    expect(beginOf(Date.UTC(2026, 2, 30, 0, 30), '1d', 'Europe/Berlin')).toBe(Date.UTC(2026, 2, 29, 1));
+    expect(beginOf(Date.UTC(2026, 9, 26, 1, 30), '1d', 'Europe/Berlin')).toBe(Date.UTC(2026, 9, 25, 0, 30));
+  });
+
+  test('hours of the day before stand at their hour, and in order where one is skipped or repeated', () => {
+    const spring = period([Date.UTC(2026, 2, 28, 23), Date.UTC(2026, 2, 29, 22)], '1d', 'Europe/Berlin');
+    const begins = Array.from({ length: 24 }, (_, hour) => spring.range.from + hour * hourMs);
+    expect(begins.map((begin) => (spring.later(begin, hours) - begins[0] - dayMs) / hourMs)).toEqual([
+      0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+    ]);
+    const autumn = period([Date.UTC(2026, 9, 25, 23), Date.UTC(2026, 9, 26, 23)], '1d', 'Europe/Berlin');
+    const twice = [0, 1, 2, 3, 4, 5].map((hour) => autumn.range.from + hour * hourMs);
+    const midnight = Date.UTC(2026, 9, 25, 23);
+    expect(twice.map((begin) => (autumn.later(begin, hours) - midnight) / hourMs)).toEqual([0, 1, 2, 3, 3, 4]);
+  });
+
+  test('months are moved onto months, and the days of a longer one reach beyond the end', () => {
+    const zone = 'Europe/Berlin';
+    const february = period([Date.UTC(2026, 0, 31, 23), Date.UTC(2026, 1, 28, 23)], '1month', zone);
+    expect(february.range).toEqual({ from: Date.UTC(2025, 11, 31, 23), to: Date.UTC(2026, 0, 31, 23) });
+    const ofMonths: BucketGrid = { kind: 'calendar', unit: 'month', count: 1, timeZone: zone };
+    const ofDays: BucketGrid = { kind: 'calendar', unit: 'day', count: 1, timeZone: zone };
+    expect(february.later(february.range.from, ofMonths)).toBe(Date.UTC(2026, 0, 31, 23));
+    expect(february.later(Date.UTC(2026, 0, 30, 23), ofDays)).toBe(Date.UTC(2026, 2, 2, 23));
+    const year = period([Date.UTC(2025, 0), Date.UTC(2026, 0)], '1year', 'UTC');
+    expect(year.later(Date.UTC(2024, 2), { ...ofMonths, timeZone: 'UTC' })).toBe(Date.UTC(2025, 2));
+  });
+
+  test('keeps the order of times, forth and back, and comes back to where it was', () => {
     const time = fc.integer({ min: Date.UTC(2000, 0), max: Date.UTC(2038, 0) });
-    const offset = fc.constantFrom('1ms', '90m', '1d', '3d', '1w', '52w');
-    const zone = fc.constantFrom('UTC', 'Asia/Kathmandu', 'Europe/Berlin', 'America/St_Johns');
+    const offset = fc.constantFrom('1ms', '90m', '1d', '3d', '1w', '52w', '1month', '1year');
+    const zone = fc.constantFrom('UTC', 'Asia/Kathmandu', 'Europe/Berlin', 'America/St_Johns', 'Pacific/Apia');
+    const gaps = fc.array(fc.integer({ min: 0, max: 3 * hourMs }), { minLength: 1, maxLength: 40 });
     fc.assert(
-      fc.property(time, offset, zone, (time, text, name) => {
-        const zone = (at: number): number => offsetAt(name, at);
-        const there = earlier(time, parseOffset(text), zone);
-        const span = (at: number): boolean => zone(at - 7_200_000) === zone(at + 7_200_000);
-        fc.pre(span(time) && span(there));
-        expect(later(there, parseOffset(text), zone)).toBe(time);
+      fc.property(time, offset, zone, gaps, fc.boolean(), (from, text, name, gaps, isFixed) => {
+        // Begins near a change, where there is one in a year.
+        const begin = (timeZone(name).firstChange(from, from + 366 * dayMs)?.time ?? from) - dayMs;
+        const grid: BucketGrid = isFixed
+          ? { kind: 'fixed', width: 60_000, origin: 0 }
+          : { kind: 'wall', width: 60_000, timeZone: name };
+        const compared = period([begin, begin + 3 * dayMs], text, name);
+        let at = begin;
+        let last = Number.NEGATIVE_INFINITY;
+        for (const gap of gaps) {
+          at += gap;
+          const there = compared.earlier(at, grid);
+          expect(there).toBeGreaterThanOrEqual(last);
+          last = there;
+          const back = compared.later(there, grid);
+          const isStill = (of: number): boolean => timeZone(name).firstChange(of - 2 * dayMs, of + 2 * dayMs) === null;
+          if (isFixed || (isStill(at) && isStill(there))) expect(back).toBe(at);
+        }
       }),
+      { numRuns: 500 },
     );
   });
 

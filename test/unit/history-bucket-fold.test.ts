@@ -125,7 +125,7 @@ function fill(fold: BucketFold, inside: readonly Sample[], parts: readonly Part[
   }
 }
 
-function foldOf(question: Asked, limit = 10_000): BucketFold {
+function foldOf(question: Asked, limit = 10_000, numberBefore: Sample | null = null): BucketFold {
   const { from, to, kind, fill, aggregates, width, samples, holdsUntil } = question;
   const before = samples.findLast(({ time }) => time < from) ?? null;
   return new BucketFold({
@@ -137,8 +137,14 @@ function foldOf(question: Asked, limit = 10_000): BucketFold {
     aggregates,
     limit,
     before,
+    numberBefore,
     holdsUntil,
   });
+}
+
+/** The last number that is known of a range before a page of it. */
+function numberBefore({ samples }: Asked, from: number): Sample | null {
+  return samples.findLast(({ time, value }) => time < from && typeof value !== 'string') ?? null;
 }
 
 function insideOf({ samples, from, to }: Asked): Sample[] {
@@ -271,11 +277,10 @@ function summaryColumns(stretches: ReadonlyMap<number, readonly Sample[]>): Summ
 
 describe('pages', () => {
   test('of few buckets, one after the other, say what one answer says', () => {
-    const unmixed = asked.filter(({ samples }) => new Set(samples.map(({ value }) => typeof value)).size <= 1);
     fc.assert(
-      fc.property(unmixed, fc.integer({ min: 1, max: 7 }), (question, limit) => {
-        const { fill, to, width } = question;
-        fc.pre(fill === 'none' || (to - question.from) / width < 60);
+      fc.property(asked, fc.integer({ min: 1, max: 7 }), (question, limit) => {
+        const { to, width } = question;
+        fc.pre(question.fill === 'none' || (to - question.from) / width < 60);
         const whole = foldOf(question);
         fillAll(whole, question.samples);
         const expected = whole.close(null).buckets;
@@ -284,8 +289,8 @@ describe('pages', () => {
         let from: number | null = question.from;
         while (from !== null) {
           const page: Asked = { ...question, from };
-          const fold = foldOf(page, limit);
-          fillAll(fold, insideOf(page));
+          const fold = foldOf(page, limit, numberBefore(question, from));
+          fill(fold, insideOf(page), question.parts);
           const { buckets, next } = fold.close(afterOf(page));
           expect(buckets.count).toBeLessThanOrEqual(limit);
           times.push(...buckets.times);
@@ -298,8 +303,45 @@ describe('pages', () => {
           for (const [row, answer] of column.entries()) expectSame(answers[index][row], answer, `${index}, ${row}`);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 1_000 },
     );
+  });
+
+  test('a page that ends before texts goes on to the number behind them, however it comes', () => {
+    const samples = [0, 4_000, 4_500, 8_000].map((ms) => ({ time: start + ms, value: ms % 4_000 === 0 ? ms : 'open' }));
+    samples.splice(1, 1, { time: start + 4_000, value: 'shut' });
+    const columns = columnsOf(samples);
+    const grid = gridOf({ kind: 'fixed', width: 1_000, origin: start });
+    const question = { grid, from: start, to: start + 10_000, kind: 'gauge', before: null, limit: 2 } as const;
+    const aggregates: readonly Aggregate[] = [{ kind: 'avg' }, { kind: 'integral' }];
+    for (const isSummed of [false, true]) {
+      const fold = new BucketFold({ ...question, aggregates, fill: 'linear' });
+      for (let row = 0; row < samples.length; row++) {
+        expect(fold.isFull).toBe(false);
+        if (!isSummed || !fold.addSummary(summarize(columns, row, row + 1))) fold.addReadings(columns, row, row + 1);
+      }
+      expect(fold.isFull).toBe(true);
+      expect(fold.close(null).buckets.columns).toEqual([
+        [0, 1_500],
+        [500, 1_500],
+      ]);
+    }
+  });
+
+  test('a page ends where it is told to, and the next one begins there', () => {
+    const grid = gridOf({ kind: 'fixed', width: 1_000, origin: start });
+    const question = { grid, from: start, to: start + 10_000, kind: 'gauge', before: null, limit: 100 } as const;
+    const aggregates: readonly Aggregate[] = [{ kind: 'count' }];
+    for (const fill of bucketFills) {
+      const fold = new BucketFold({ ...question, aggregates, fill, until: start + 3_000 });
+      fillAll(
+        fold,
+        [0, 2_500, 3_000].map((ms) => ({ time: start + ms, value: ms })),
+      );
+      const { buckets, next } = fold.close(null);
+      expect(next).toBe(start + 3_000);
+      expect(buckets.times.at(-1)).toBe(start + 2_000);
+    }
   });
 
   test('a fold is full with the first reading that is too late, and not before', () => {

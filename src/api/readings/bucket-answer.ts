@@ -1,5 +1,11 @@
 import { type Aggregate, aggregateName, defaultAggregates, type MetricKind } from '../../domain/aggregate.ts';
-import type { AggregatedSeries, AggregatePage, AggregateQuery, DamagedStretch } from '../../history/queries.ts';
+import type {
+  AggregatedSeries,
+  AggregatePage,
+  AggregateQuery,
+  BucketPage,
+  DamagedStretch,
+} from '../../history/queries.ts';
 import { leastWidthMs } from './bucket-width.ts';
 import type { Downloads } from './downloads.ts';
 import type { ApiPorts } from '../ports.ts';
@@ -12,7 +18,7 @@ import { jsonText, type Table } from './reading-table.ts';
 import { manyTurns, type ShownSeries, shownAs, type TableTurn, writeTables } from './table-answer.ts';
 import type { WrittenAnswer } from '../written-answer.ts';
 
-type BucketRules = Pick<AggregateQuery, 'grid' | 'fill' | 'limit' | 'holdsUntil'>;
+type BucketRules = Pick<AggregateQuery, 'grid' | 'fill' | 'limit' | 'holdsUntil' | 'page'>;
 export type BucketShape = Extract<Question['shape'], { readonly kind: 'buckets' }>;
 
 /** Aggregates by bucket, of one series or many. */
@@ -35,7 +41,7 @@ export function answerBuckets(
       ...answer,
       turns: () =>
         manyTurns(ask, bucketsEach * columns, async (series) =>
-          (await bucketsOf(series, range, bucketsEach)).map((one) => (one.table.count === 0 ? null : one)),
+          (await bucketsOf(series, range.from, bucketsEach)).map((one) => (one.table.count === 0 ? null : one)),
         ),
     });
   }
@@ -45,11 +51,7 @@ export function answerBuckets(
   async function* turnsOf(series: AskedSeries): AsyncGenerator<TableTurn> {
     let from: number | null = ask.at ?? range.from;
     do {
-      const [one]: readonly ShownBuckets[] = await bucketsOf(
-        [series],
-        { from, to: range.to },
-        question.limit ?? pointsMax,
-      );
+      const [one]: readonly ShownBuckets[] = await bucketsOf([series], from, question.limit ?? pointsMax);
       from = one.next;
       yield { shown: [one], next: from === null ? null : nextPage(ask, series, from) };
     } while (from !== null && question.limit === null);
@@ -57,11 +59,12 @@ export function answerBuckets(
 
   async function bucketsOf(
     series: readonly AskedSeries[],
-    range: Range,
+    from: number,
     limit: number,
   ): Promise<readonly ShownBuckets[]> {
     const kinds = series.map((one) => kindOf(ports, one));
-    const rules = { grid, fill: shape.fill, limit, holdsUntil: ask.now };
+    const page: BucketPage = { from, until: Number.POSITIVE_INFINITY };
+    const rules = { grid, fill: shape.fill, limit, holdsUntil: ask.now, page };
     const [parts, boundaries] = await Promise.all([
       aggregated(series, kinds, range, rules),
       boundaryTexts(
@@ -71,7 +74,7 @@ export function answerBuckets(
       ),
     ]);
     const tables = parts.map(tableOf);
-    const compared = comparison ? await comparedWith(comparison, series, kinds, range, rules, parts) : [];
+    const compared = comparison ? await comparedWith(comparison, series, kinds, rules, parts) : [];
     return series.map((one, index) => {
       const { resolution, next } = parts[index].part;
       const facts = `,"kind":${JSON.stringify(kinds[index])},"resolution":${JSON.stringify(resolution)}`;
@@ -112,22 +115,26 @@ export function answerBuckets(
     comparison: Comparison,
     series: readonly AskedSeries[],
     kinds: readonly MetricKind[],
-    range: Range,
-    rules: BucketRules,
+    rules: BucketRules & { readonly page: BucketPage },
     parts: readonly Aggregated[],
   ): Promise<readonly string[]> {
     // A page of one series that is cut compares with as much of the earlier period.
-    const to = single === null ? range.to : (parts[0]?.part.next ?? range.to);
-    const earlier = await aggregated(series, kinds, comparison.range({ from: range.from, to }), {
+    const { text, period } = comparison;
+    const next = single === null ? null : parts[0].part.next;
+    const isFirst = rules.page.from <= range.from;
+    const from = isFirst ? period.range.from : period.earlier(rules.page.from, grid);
+    const earlier = await aggregated(series, kinds, period.range, {
       ...rules,
-      grid: comparison.grid(rules.grid),
+      grid: period.grid(grid),
       limit: pointsMax,
+      page: { from, until: next === null ? Number.POSITIVE_INFINITY : period.earlier(next, grid) },
     });
     const texts = earlier.map(async (one) => {
-      const table = tableOf(one);
-      const moved = { ...table, times: table.times.map(comparison.move) };
+      // A bucket that reaches over the begin was told with the page before.
+      const table = isFirst ? tableOf(one) : beginningFrom(from, tableOf(one));
+      const moved = { ...table, times: table.times.map((time) => period.later(time, grid)) };
       const body = await jsonText(moved, question.format === 'json' ? 'rows' : 'columns', 'buckets');
-      return `,"compare":{"offset":${JSON.stringify(comparison.text)},${body}}`;
+      return `,"compare":{"offset":${JSON.stringify(text)},${body}}`;
     });
     return await Promise.all(texts);
   }
@@ -145,6 +152,13 @@ interface Aggregated {
 function tableOf({ part, aggregates }: Aggregated): Table & { readonly times: Float64Array } {
   const { count, times, columns } = part.buckets;
   return { count, times: times.subarray(0, count), names: aggregates.map(aggregateName), columns };
+}
+
+/** Rows from `time` on, when no more than the first is earlier. */
+function beginningFrom(time: number, table: ReturnType<typeof tableOf>): ReturnType<typeof tableOf> {
+  const { count, times, columns } = table;
+  if (count === 0 || times[0] >= time) return table;
+  return { ...table, count: count - 1, times: times.subarray(1), columns: columns.map((column) => column.slice(1)) };
 }
 
 /** Columns of a CSV in which each kind has its own. */

@@ -62,12 +62,11 @@ export function answerGroups(
     let cut = Number.POSITIVE_INFINITY;
     const atOnce = Math.max(1, Math.min(seriesAtOnce, Math.floor(bucketsAtOnce / limit)));
     for (const { aggregate, members } of callsOf(series, groups, atOnce)) {
-      const to = Math.min(range.to, cut);
       const local = [...new Set(members.map(({ group }) => group))];
       const place = new Map(local.map((group, index) => [group, index]));
       const page = await ports.reader.across(
         {
-          ranges: members.map(({ series }) => ({ series: series.id, from, to })),
+          ranges: members.map(({ series }) => ({ series: series.id, ...range })),
           kinds: members.map(({ series }) => kindOf(ports, series)),
           groupOf: members.map(({ group }) => place.get(group) ?? 0),
           groups: local.length,
@@ -75,6 +74,7 @@ export function answerGroups(
           aggregate,
           limit,
           holdsUntil: ask.now,
+          page: { from, until: cut },
         },
         ask.asker,
       );

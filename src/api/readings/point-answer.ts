@@ -32,7 +32,7 @@ export function answerPoints(
   async function show(series: readonly AskedSeries[]): Promise<readonly ShownSeries[]> {
     const [parts, compared, boundaries] = await Promise.all([
       decimated(series, range),
-      comparison ? decimated(series, comparison.range(range)) : null,
+      comparison ? decimated(series, comparison.period.range) : null,
       boundaryTexts(
         ports,
         ask,
@@ -55,8 +55,8 @@ export function answerPoints(
     return page.parts;
   }
 
-  async function comparedText({ text, move }: Comparison, columns: SampleColumns): Promise<string> {
-    const table = readingsTable(columns, move);
+  async function comparedText({ text, period }: Comparison, columns: SampleColumns): Promise<string> {
+    const table = readingsTable(columns, period.shift);
     const body = await jsonText(table, question.format === 'json' ? 'rows' : 'columns', 'readings');
     return `,"compare":{"offset":${JSON.stringify(text)},${body}}`;
   }

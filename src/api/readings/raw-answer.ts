@@ -181,19 +181,25 @@ async function comparedRaw(
   const comparison = comparisonOf(ask);
   if (comparison === null) throw new InvariantError('only a question with an offset compares');
   const range = restOf(ask, order);
-  const stretch = comparison.range(range);
+  const { text, period } = comparison;
+  const { shift } = period;
+  // The earlier period may be longer than this one; by its begin or end alone it is not cut.
+  const stretch = {
+    from: ask.at === null || order === 'desc' ? period.range.from : ask.at - shift,
+    to: ask.at === null || order === 'asc' ? period.range.to : Math.min(ask.at - shift, period.range.to),
+  };
   const pageOf = (part: Range): Promise<ReadingsPage> =>
     ports.reader.page({ ranges: [{ series: single.id, ...part }], order, limit }, ask.asker);
   const [own, other] = await Promise.all([pageOf(range), pageOf(stretch)]);
-  const cuts = [own.next?.time, other.next && comparison.move(other.next.time)].filter((time) => time != null);
+  const cuts = [own.next?.time, other.next && other.next.time + shift].filter((time) => time != null);
   const cut = cuts.length === 0 ? null : order === 'asc' ? Math.min(...cuts) : Math.max(...cuts);
   const isShown = (time: number): boolean => cut === null || (order === 'asc' ? time < cut : time >= cut);
   const readings = within(tableOf(own), isShown);
-  const compared = within(tableOf(other, comparison.move), isShown);
+  const compared = within(tableOf(other, shift), isShown);
   const [boundary] = await boundaryTexts(ports, ask, [{ series: single.id, ...ask.range }]);
   const form = question.format === 'json' ? 'rows' : 'columns';
   const body = await jsonText(compared, form, 'readings');
-  const head = `${headOf(single)}${boundary.text},"compare":{"offset":${JSON.stringify(comparison.text)},${body}}`;
+  const head = `${headOf(single)}${boundary.text},"compare":{"offset":${JSON.stringify(text)},${body}}`;
   const envelope = new ReadingEnvelope(form, 'readings', head);
   await envelope.addTable(head, readings);
   const damaged = [...own.damaged, ...other.damaged];
@@ -201,9 +207,9 @@ async function comparedRaw(
   return new WrittenAnswer(contentTypes[question.format], envelope.whole());
 }
 
-function tableOf({ parts }: ReadingsPage, move?: (time: number) => number): Table {
+function tableOf({ parts }: ReadingsPage, shift = 0): Table {
   const [part] = parts;
-  return part ? readingsTable(part.columns, move) : { count: 0, times: [], names: ['value'], columns: [[]] };
+  return part ? readingsTable(part.columns, shift) : { count: 0, times: [], names: ['value'], columns: [[]] };
 }
 
 function within({ times, columns, names, count }: Table, isShown: (time: number) => boolean): Table {
@@ -229,7 +235,7 @@ async function* leftOf(ask: ReadingAsk, order: 'asc' | 'desc'): AsyncGenerator<S
 /** What of the range the page begins with. */
 function restOf({ range, at }: ReadingAsk, order: 'asc' | 'desc'): Range {
   if (at === null) return range;
-  return order === 'asc' ? { from: at, to: range.to } : { from: range.from, to: at };
+  return order === 'asc' ? { from: at, to: range.to } : { from: range.from, to: Math.min(at, range.to) };
 }
 
 /** A page of lines has no place for it: how many readings it lacks because what held them is damaged. */

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { offsetAt } from '../../base/time-zone.ts';
+import { timeZone } from '../../base/time-zone.ts';
 import type { BucketGrid } from '../../domain/bucket-grid.ts';
 import type { Asker, Boundaries, SeriesRange } from '../../history/queries.ts';
 import { type BucketWidth, gridOf } from './bucket-width.ts';
-import { earlier, later, type Offset } from './earlier-period.ts';
+import { EarlierPeriod } from './earlier-period.ts';
 import { timeMax } from '../moment.ts';
 import { writePage } from '../page-token.ts';
 import type { ApiPorts } from '../ports.ts';
@@ -61,24 +61,13 @@ export function askedGrid({ question, timeZone }: ReadingAsk, width: BucketWidth
 /** The earlier period of a question that compares. */
 export interface Comparison {
   readonly text: string;
-  /** The same stretch, earlier. */
-  readonly range: (range: Range) => Range;
-  /** A grid whose edges are those of `grid`, earlier, where that can be. */
-  readonly grid: (grid: BucketGrid) => BucketGrid;
-  /** A time of the earlier period, moved onto this one. */
-  readonly move: (time: number) => number;
+  readonly period: EarlierPeriod;
 }
 
-export function comparisonOf({ question, timeZone }: ReadingAsk): Comparison | null {
+export function comparisonOf({ question, range, timeZone: zone }: ReadingAsk): Comparison | null {
   if (question.offset === null) return null;
   const { text, offset } = question.offset;
-  const zone = (time: number): number => (timeZone === null ? 0 : offsetAt(timeZone, time));
-  return {
-    text,
-    range: ({ from, to }) => ({ from: earlier(from, offset, zone), to: earlier(to, offset, zone) }),
-    grid: (grid) => (grid.kind === 'fixed' ? { ...grid, origin: (grid.origin - spanOf(offset)) % grid.width } : grid),
-    move: (time) => later(time, offset, zone),
-  };
+  return { text, period: new EarlierPeriod(range, offset, zone === null ? null : timeZone(zone)) };
 }
 
 /** The members `before` and `after` of each range, or nothing. */
@@ -98,9 +87,4 @@ export interface BoundaryText {
   readonly text: string;
   /** Whether something was in force when the range began. */
   readonly isBefore: boolean;
-}
-
-function spanOf(offset: Offset): number {
-  if (offset.kind === 'span') return offset.ms;
-  return offset.months === 0 ? offset.days * 86_400_000 : 0;
 }

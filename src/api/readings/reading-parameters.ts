@@ -151,7 +151,7 @@ const offset = z
   .optional()
   .meta({
     description:
-      'Compares with the period so long before (`1d`, `1w`, `1month`, `1year`, any duration): its answer stands under `compare` in each series, times moved onto this period. JSON only',
+      'Compares with the period so long before (`1d`, `1w`, `1month`, `1year`, any duration): its answer stands under `compare` in each series, times moved onto this period. Whole days, weeks and months go by the calendar of `tz`: it begins and ends at the same time of day, whether clocks were set in between or not. Readings and points are all moved by as much as its begin; buckets of the calendar by the calendar, where those of an hour that is skipped or repeated may stand at the same time. All stay in order; a longer period reaches beyond the end. JSON only',
     override: { type: 'string', example: '1d' },
   });
 

@@ -15,12 +15,12 @@ export interface Table {
 }
 
 /** Readings as a table. `move` puts their times elsewhere. */
-export function readingsTable(columns: SampleColumns, move?: (time: number) => number): Table {
+export function readingsTable(columns: SampleColumns, shift = 0): Table {
   const { count } = columns;
   const values: Value[] = [];
   for (let row = 0; row < count; row++) values.push(sampleValue(columns, row));
   const times = columns.times.subarray(0, count);
-  return { count, times: move ? times.map(move) : times, names: ['value'], columns: [values] };
+  return { count, times: shift === 0 ? times : times.map((time) => time + shift), names: ['value'], columns: [values] };
 }
 
 /** `{"time":"…","avg":…}` with commas between. */

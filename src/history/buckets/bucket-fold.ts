@@ -11,6 +11,7 @@ import { HeldTime } from './held-time.ts';
 import { NumberLine } from './number-line.ts';
 import { PercentileBuffer } from './percentile.ts';
 import { PickedNumbers, hasText } from './picked-numbers.ts';
+import { FoldEnd } from './fold-end.ts';
 import type { BucketColumns } from '../queries.ts';
 import type { Sample } from '../reader.ts';
 import { type Summary, type SummaryColumns, joinedDeviations } from '../summary.ts';
@@ -26,8 +27,12 @@ export interface FoldQuestion {
   readonly fill: BucketFill;
   /** Most buckets. */
   readonly limit: number;
+  /** Buckets that begin here or later belong to the next page; none when left out. */
+  readonly until?: number | undefined;
   /** The reading in force at `from`: the last one before it. Null when there is none, or `boundariesNeeded` says no. */
   readonly before: Sample | null;
+  /** The last number before it, where that is another one and known: when it lies in the range of which this is a page. */
+  readonly numberBefore?: Sample | null | undefined;
   /**
    * Up to when the last reading holds when none comes after it, epoch ms; `to` when left out. What is later is not known,
    * unless readings say it.
@@ -51,8 +56,8 @@ export class BucketFold {
   #edge: number;
   /** Of what was added: the time of the last reading, or before it where summaries do not say; -Infinity without one. */
   #lastTime = Number.NEGATIVE_INFINITY;
-  /** The first reading that is not in any bucket. */
-  #beyond: Sample | null = null;
+  /** What comes behind the buckets. */
+  readonly #end: FoldEnd;
   #isFull = false;
   /** Begin of the first bucket that is too many. */
   #next: number | null = null;
@@ -62,7 +67,7 @@ export class BucketFold {
   #picked: PickedNumbers | null = null;
 
   constructor(question: FoldQuestion) {
-    const { aggregates, kind, fill, before, grid, from, to } = question;
+    const { aggregates, kind, fill, before, numberBefore, grid, from, to } = question;
     this.#question = question;
     this.needs = needsOf(aggregates, kind, fill);
     this.#table = new BucketTable(this.needs.ranks.length, this.needs.holds.length);
@@ -70,12 +75,14 @@ export class BucketFold {
     this.#held = this.needs.holds.length > 0 ? new HeldTime(this.needs.holds, this.#table) : null;
     this.#samples = this.needs.ranks.length > 0 ? new PercentileBuffer() : null;
     this.#edge = fill === 'none' || from >= to ? Number.NEGATIVE_INFINITY : grid.begin(from);
+    this.#end = new FoldEnd(to);
+    if (numberBefore) this.#keep(numberBefore);
     if (before) this.#keep(before);
   }
 
   /** Nothing that is added from now on would change the answer. */
   get isFull(): boolean {
-    return this.#isFull;
+    return this.#isFull && !this.#end.seeksNumber;
   }
 
   /** Adds rows `begin` to `end` (excluded), which come after all that was added. Readings out of the range are passed over. */
@@ -85,13 +92,14 @@ export class BucketFold {
     while (row < end && !this.#isFull) {
       const time = times[row];
       if (time >= this.#edge && !this.#open(time)) {
-        this.#beyond = { time, value: sampleValue(columns, row) };
-        return;
+        this.#reachEnd({ time, value: sampleValue(columns, row) });
+        break;
       }
       const stop = firstAtOrAfter(times, row + 1, end, this.#edge);
       this.#addRows(columns, row, stop);
       row = stop;
     }
+    while (row < end && this.#end.seeksNumber) this.#end.pass({ time: times[row], value: sampleValue(columns, row++) });
   }
 
   /**
@@ -101,12 +109,13 @@ export class BucketFold {
   addSummary(summary: Summary): boolean {
     const { from, to, grid } = this.#question;
     const { firstTime, lastTime, more } = summary;
-    if (this.#isFull) return true;
+    if (this.isFull) return true;
     if (firstTime < from || !this.#isEnough(summary)) return false;
     if (firstTime >= this.#edge) {
-      if (firstTime < to && lastTime >= Math.min(to, grid.next(grid.begin(firstTime)))) return false;
-      if (!this.#open(firstTime)) {
-        this.#beyond = { time: firstTime, value: summary.first };
+      if (!this.#isFull && firstTime < to && lastTime >= Math.min(to, grid.next(grid.begin(firstTime)))) return false;
+      if (this.#isFull || !this.#open(firstTime)) {
+        if (!this.#end.seeksNumber) this.#reachEnd({ time: firstTime, value: summary.first });
+        if (this.#end.seeksNumber) this.#end.pass(firstNumberOf(summary));
         return true;
       }
     } else if (lastTime >= this.#edge) return false;
@@ -147,17 +156,15 @@ export class BucketFold {
       if (time >= this.#edge) {
         if (time < to && time + width > Math.min(to, grid.next(grid.begin(time)))) return row;
         if (!this.#open(time)) {
-          const hasNumber = this.needs.numbers && columns.numbers[row] > 0;
-          this.#beyond = hasNumber
-            ? { time: columns.firstNumberTimes[row], value: columns.firstNumbers[row] }
-            : { time, value: '' };
-          return end;
+          this.#reachEnd(this.#firstNumberIn(columns, row));
+          break;
         }
       } else if (time + width > this.#edge) return row;
       const stop = firstAtOrAfter(begins, row + 1, end, this.#edge - width + 1);
       this.#addStretches(columns, row, stop);
       row = stop;
     }
+    while (row < end && this.#end.seeksNumber) this.#end.pass(this.#firstNumberIn(columns, row++));
     return this.#isFull ? end : row;
   }
 
@@ -170,11 +177,10 @@ export class BucketFold {
     this.#isFull = true;
     if (fill !== 'none' && from < to) while (this.#edge < to && this.#next === null) this.#push(this.#edge);
     this.#rank();
-    const beyond = this.#beyond ?? after;
-    const last = beyond === null ? Math.max(holdsUntil, this.#lastTime) : beyond.time;
+    const { reading, line } = this.#end.neighbours(after);
+    const last = reading === null ? Math.max(holdsUntil, this.#lastTime) : reading.time;
     this.#held?.close(last);
-    const follower = typeof beyond?.value === 'string' ? null : beyond && Number(beyond.value);
-    this.#line.close(last, follower);
+    this.#line.close(line?.time ?? last, line === null || typeof line.value === 'string' ? null : Number(line.value));
     const columns = answerColumns({
       aggregates,
       needs: this.needs,
@@ -182,13 +188,27 @@ export class BucketFold {
       table: this.#table,
       before: this.#before,
       numberBefore: this.#numberBefore,
-      after: beyond,
+      after: line,
       knownFrom: this.#line.since,
       knownTo: last,
       heldFrom: this.#held?.since ?? Number.NaN,
     });
     const { count, times } = this.#table;
     return { buckets: { count, times: times.slice(0, count), columns }, next: this.#next };
+  }
+
+  /** A reading came that no bucket holds. */
+  #reachEnd(reading: Sample): void {
+    const isLined = this.#question.fill === 'linear' || this.needs.area === 'linear';
+    this.#end.reach(reading, isLined && this.#next !== null);
+  }
+
+  /** The first number of a summary, or that it begins with a text. */
+  #firstNumberIn(columns: SummaryColumns, row: number): Sample {
+    const hasNumber = this.needs.numbers && columns.numbers[row] > 0;
+    return hasNumber
+      ? { time: columns.firstNumberTimes[row], value: columns.firstNumbers[row] }
+      : { time: columns.begins[row], value: '' };
   }
 
   /** Opens the bucket that holds `time`; false when there is none, because the range ends before or the limit is reached. */
@@ -201,9 +221,9 @@ export class BucketFold {
   }
 
   #push(time: number): void {
-    const { grid, from, to, limit } = this.#question;
+    const { grid, from, to, limit, until = to } = this.#question;
     const table = this.#table;
-    if (table.count === limit) {
+    if (table.count === limit || time >= until) {
       this.#isFull = true;
       this.#next = time;
       return;
@@ -360,4 +380,11 @@ export class BucketFold {
     table.numbers[row] += count;
     table.sums[row] += sum;
   }
+}
+
+/** The first number of a summary, or its first text where it has none. */
+function firstNumberOf({ firstTime, first, numbers, more }: Summary): Sample {
+  return more && numbers > 0
+    ? { time: more.firstNumberTime, value: more.firstNumber }
+    : { time: firstTime, value: first };
 }

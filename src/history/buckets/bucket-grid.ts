@@ -1,4 +1,4 @@
-import { type ClockChange, type TimeZone, timeZone } from '../../base/time-zone.ts';
+import { shiftMax, type ClockChange, type TimeZone, timeZone } from '../../base/time-zone.ts';
 import type { BucketGrid } from '../../domain/bucket-grid.ts';
 import { type WallSteps, calendarSteps, wallSteps } from './wall-steps.ts';
 
@@ -57,9 +57,6 @@ class FixedGrid implements Grid {
     return Math.floor((time - this.#origin) / this.#width) * this.#width + this.#origin;
   }
 }
-
-/** No zone ever moved its clocks further than by changing sides of the date line. */
-const shiftMax = 26 * 3_600_000;
 
 /**
  * A grid on wall time. Wall time does not always run on: it skips (an hour in spring, Apia a whole day in 2011) and

@@ -59,7 +59,7 @@ export function headsOfAcross(query: AcrossQuery): HeadsQuery {
   return new FoldsTask(foldsOfAcross(query), () => undefined).left();
 }
 
-function foldsOfAcross({ ranges, kinds, grid, aggregate, limit, holdsUntil }: AcrossQuery): FoldOfSeries[] {
+function foldsOfAcross({ ranges, kinds, grid, aggregate, limit, holdsUntil, page }: AcrossQuery): FoldOfSeries[] {
   return ranges.map((range, index) => ({
     range,
     kind: kinds[index],
@@ -68,6 +68,7 @@ function foldsOfAcross({ ranges, kinds, grid, aggregate, limit, holdsUntil }: Ac
     fill: 'none',
     limit,
     holdsUntil,
+    page,
   }));
 }
 

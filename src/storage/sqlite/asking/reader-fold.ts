@@ -9,7 +9,7 @@ import type { Grid } from '../../../history/buckets/bucket-grid.ts';
 import { gridOf } from '../../../history/buckets/bucket-grid.ts';
 import type { AggregateSource } from '../../../history/buckets/bucket-needs.ts';
 import { boundariesNeeded, needsOf, sourceNeeded } from '../../../history/buckets/bucket-needs.ts';
-import type { AggregatedSeries, BucketColumns, Resolution, SeriesRange } from '../../../history/queries.ts';
+import type { AggregatedSeries, BucketColumns, BucketPage, Resolution, SeriesRange } from '../../../history/queries.ts';
 import type { Sample } from '../../../history/reader.ts';
 import { CorruptStoreError } from '../database.ts';
 import { firstFrom, headBefore, headFrom, lastBefore } from './reader-boundaries.ts';
@@ -17,6 +17,7 @@ import type { SnapshotChunks } from './reader-chunks.ts';
 import type { HeadRange } from './reader-heads.ts';
 import { isCutShort, unsealedOf } from './reader-heads.ts';
 import type { RollupUse } from './reader-rollups.ts';
+import { NumberBefore } from './reader-number-before.ts';
 import { addRollups, rollupBefore, rollupFrom, rollupUse } from './reader-rollups.ts';
 import type { Segment } from './reader-segments.ts';
 import { segmentsOf } from './reader-segments.ts';
@@ -34,6 +35,7 @@ export interface FoldOfSeries {
   readonly fill: BucketFill;
   readonly limit: number;
   readonly holdsUntil?: number | undefined;
+  readonly page?: BucketPage | undefined;
 }
 
 /** How many entries of the heads one series takes: before the range, in it, after it. */
@@ -57,6 +59,10 @@ export class SeriesFold {
   readonly #source: AggregateSource;
   readonly #needs: { readonly before: boolean; readonly after: boolean };
   readonly #use: RollupUse;
+  /** Begin of the page, or of the range. */
+  readonly #from: number;
+  /** Of a page: the last number before it, as far as it was looked for. */
+  readonly #numberBefore: NumberBefore;
   /** µs for a reading beside unpacking it. */
   readonly #readingCost: number;
   /** Told up to this time. */
@@ -71,23 +77,27 @@ export class SeriesFold {
   #answer: AggregatedSeries | null = null;
 
   constructor(question: FoldOfSeries) {
-    const { aggregates, kind, fill, range, grid, holdsUntil = range.to } = question;
+    const { aggregates, kind, fill, range, page, grid, holdsUntil = range.to } = question;
     this.#question = question;
+    this.#grid = gridOf(grid);
+    this.#from = Math.max(range.from, page?.from ?? range.from);
     this.#source = sourceNeeded(aggregates, kind, fill);
     this.#needs = boundariesNeeded(aggregates, kind, fill, holdsUntil < range.to);
     const needs = needsOf(aggregates, kind, fill);
     this.#readingCost = foldedCost * (1 + needs.holds.length) + rankedCost * needs.ranks.length;
     this.#use = rollupUse(needs, needs.numbers || this.#source !== 'summary');
     this.#folded = aggregates;
-    this.#at = range.from;
-    this.#grid = gridOf(grid);
+    this.#at = this.#from;
+    const isPage = needs.numbers && this.#from > range.from;
+    this.#numberBefore = new NumberBefore(range, isPage ? this.#from : range.from);
   }
 
   /** Of what is left. */
   get heads(): readonly HeadRange[] {
-    const { series, from, to } = this.#question.range;
+    const { series, to } = this.#question.range;
+    const before = this.#numberBefore.isSought ? Number.POSITIVE_INFINITY : 1;
     return [
-      { ...headBefore(series, from), limit: this.#needs.before ? 1 : 0 },
+      { ...headBefore(series, this.#from), limit: this.#needs.before && this.#fold === null ? before : 0 },
       { series, from: this.#at, to, order: 'asc', limit: Number.POSITIVE_INFINITY },
       { ...headFrom(series, to), limit: this.#needs.after ? 1 : 0 },
     ];
@@ -103,6 +113,7 @@ export class SeriesFold {
     const { chunks, rollups, heads } = sources;
     const { series, to } = this.#question.range;
     if (this.#isCutShort(sources, headsAt)) return false;
+    if (!this.#fold && !this.#numberBefore.seek(sources, unsealedOf(chunks, series, heads, headsAt))) return false;
     const head = unsealedOf(chunks, series, heads, headsAt + 1);
     const facts = rollups.facts(series);
     const segments = segmentsOf(rollups, { series, from: this.#at, to }, { facts, head, tiers: this.#tiers() });
@@ -137,10 +148,10 @@ export class SeriesFold {
   }
 
   #begin(sources: Sources, headsAt: number, segments: readonly Segment[], rawFrom: number): BucketFold {
-    const { range, kind, fill, limit, holdsUntil, aggregates } = this.#question;
-    const purged = segments.filter(({ isPurged }) => isPurged);
+    const { range, kind, fill, limit, holdsUntil, aggregates, page } = this.#question;
+    const purged = this.#purged(sources, segments, rawFrom);
     for (const { tier } of purged) if (tier) this.#widen(rollupTiers[tier].bucketMs);
-    const common = { grid: this.#grid, to: range.to, kind, fill, limit, holdsUntil };
+    const common = { grid: this.#grid, to: range.to, kind, fill, limit, until: page?.until, holdsUntil };
     const before = this.#before(sources, headsAt, rawFrom);
     if (purged.length > 0 && this.#source === 'readings') {
       const isTellable = (aggregate: Aggregate): boolean => sourceNeeded([aggregate], kind, fill) !== 'readings';
@@ -148,15 +159,27 @@ export class SeriesFold {
       const rest = aggregates.filter((aggregate) => !isTellable(aggregate));
       const begin = this.#grid.begin(rawFrom);
       const from = begin < rawFrom ? this.#grid.next(begin) : begin;
+      const keptFrom = Math.max(from, this.#from);
       const { chunks, heads } = sources;
-      const head = unsealedOf(chunks, range.series, heads, headsAt + 1);
-      if (from < range.to) {
-        const inForce = lastBefore(chunks, range.series, from, head);
-        this.#kept = new BucketFold({ ...common, from, aggregates: rest, before: inForce });
+      const head = unsealedOf(chunks, range.series, heads, headsAt + (keptFrom === this.#from ? 0 : 1));
+      if (keptFrom < range.to) {
+        const inForce = lastBefore(chunks, range.series, keptFrom, head);
+        this.#kept = new BucketFold({ ...common, from: keptFrom, aggregates: rest, before: inForce });
       }
     }
-    this.#fold = new BucketFold({ ...common, from: range.from, aggregates: this.#folded, before });
+    const numberBefore = this.#numberBefore.found;
+    this.#fold = new BucketFold({ ...common, from: this.#from, aggregates: this.#folded, before, numberBefore });
     return this.#fold;
+  }
+
+  /** What of the range is told by rollups alone; also a page in which nothing is has the buckets of the others. */
+  #purged({ rollups }: Sources, segments: readonly Segment[], rawFrom: number): Segment[] {
+    const { series, from, to } = this.#question.range;
+    const isAll = this.#from === from || rawFrom <= from;
+    const all = isAll
+      ? segments
+      : segmentsOf(rollups, { series, from, to }, { facts: rollups.facts(series), head: null, tiers: [] });
+    return all.filter(({ isPurged }) => isPurged);
   }
 
   /** Buckets are at least as long as those of a rollup that is all there is. */
@@ -167,12 +190,13 @@ export class SeriesFold {
   }
 
   #before({ chunks, rollups, heads }: Sources, headsAt: number, rawFrom: number): Sample | null {
-    const { series, from } = this.#question.range;
+    const { series } = this.#question.range;
     if (!this.#needs.before) return null;
-    const found = lastBefore(chunks, series, from, unsealedOf(chunks, series, heads, headsAt));
+    const found = lastBefore(chunks, series, this.#from, unsealedOf(chunks, series, heads, headsAt));
     // Rollups tell of purged time alone: where readings are kept, a row may be due.
     return (
-      found ?? (rawFrom > Number.NEGATIVE_INFINITY ? rollupBefore(rollups, series, Math.min(from, rawFrom)) : null)
+      found ??
+      (rawFrom > Number.NEGATIVE_INFINITY ? rollupBefore(rollups, series, Math.min(this.#from, rawFrom)) : null)
     );
   }
 

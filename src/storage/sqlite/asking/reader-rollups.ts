@@ -108,6 +108,42 @@ export function rollupBefore(rollups: RollupReader, series: number, time: number
   return found;
 }
 
+/** Windows that are looked through for a number behind texts. */
+const numberWindowsMax = 64;
+
+/** The last number of a range before `time` that a rollup knows of. */
+export function rollupNumberBefore(rollups: RollupReader, range: SeriesRange, time: number): Sample | null {
+  let found: Sample | null = null;
+  for (const tier of tiers) {
+    const { windowMs, bucketMs } = rollupTiers[tier];
+    let end = Math.floor(time / bucketMs) * bucketMs;
+    for (let window = 0; window < numberWindowsMax && end > (found?.time ?? range.from); window++) {
+      const begin = rollups.windowBefore(range.series, tier, end);
+      if (begin === null) break;
+      const last = lastNumber(rollups, { ...range, from: begin, to: Math.min(begin + windowMs, end) }, tier);
+      if (last && last.time >= range.from && (found === null || last.time > found.time)) found = last;
+      if (last) break;
+      end = begin;
+    }
+  }
+  return found;
+}
+
+function lastNumber(rollups: RollupReader, { series, from, to }: SeriesRange, tier: RollupTier): Sample | null {
+  let last: Sample | null = null;
+  try {
+    for (const columns of rollups.windows(series, tier, from, to, rollupPart.all)) {
+      for (let row = columns.from; row < columns.to; row++) {
+        const { more } = columns.summaryAt(row);
+        if (more && columns.numbers[row] > 0) last = { time: more.lastNumberTime, value: more.lastNumber };
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof CorruptStoreError)) throw error;
+  }
+  return last;
+}
+
 /** The first reading from `time` on that a rollup knows of, however far away; damaged ones know of none. */
 export function rollupFrom(rollups: RollupReader, series: number, time: number): Sample | null {
   let found: Sample | null = null;
