@@ -253,7 +253,7 @@ export function createGateway(config: Config, parts: GatewayParts = {}): Gateway
     /** Whoever is connected with a credential that no longer holds is closed. */
     function revalidate(): void {
       mqtt.revalidate();
-      lasting.keep((caller) => identity.requests.holds(caller, 'read'));
+      lasting.keep((caller, scope) => identity.requests.holds(caller, scope));
     }
 
     function ready(): Readiness {

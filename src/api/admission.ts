@@ -4,7 +4,7 @@ import type { Caller } from '../domain/principal.ts';
 import { type Client, createClientReader } from './forwarded.ts';
 import { answerHeaders } from './headers.ts';
 import type { ApiPorts, Asset } from './ports.ts';
-import { problemOf, problemType, RequestRefused } from './problem.ts';
+import { challenge, problemOf, problemType, RequestRefused } from './problem.ts';
 import { parseTarget, type Target } from './request-target.ts';
 import type { Route } from './route.ts';
 import type { RouteMatcher } from './router.ts';
@@ -164,7 +164,7 @@ function keyOfPage({ headers }: IncomingMessage): string | undefined {
 }
 
 function refusalHeaders(verdict: { readonly code: string; readonly retryAfterMs?: number }): Record<string, string> {
-  if (verdict.code === 'unauthorized') return { 'www-authenticate': 'Bearer realm="pulsegate"' };
+  if (verdict.code === 'unauthorized') return challenge;
   if (verdict.retryAfterMs === undefined) return {};
   return { 'retry-after': String(Math.max(1, Math.ceil(verdict.retryAfterMs / 1_000))) };
 }

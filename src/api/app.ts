@@ -3,13 +3,13 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import Koa, { type Next } from 'koa';
 import { randomId } from '../base/random.ts';
-import { gzipped, sendStream, StalledError } from './answer-stream.ts';
+import { gzipped, sendStream, StalledError, type StreamOptions } from './answer-stream.ts';
 import { createAdmission, livePath, type UpgradeOffer, type UpgradeVerdict } from './admission.ts';
 import { answerHeaders, corsHeaders, pageHeaders, preflightHeaders } from './headers.ts';
 import type { ApiPorts, Asset } from './ports.ts';
-import { logFieldsOf, notFound, problemOf, problemType, RequestRefused } from './problem.ts';
+import { CredentialEndedError, logFieldsOf, notFound, problemOf, problemType, RequestRefused } from './problem.ts';
 import { checkMediaType, isGzip, readBody, unpackGzip } from './request-body.ts';
-import type { Outgoing, Route } from './route.ts';
+import type { Incoming, Outgoing, Route } from './route.ts';
 import { type Context, createRouter, type RequestState } from './router.ts';
 import { routeTable } from './routes.ts';
 import { WrittenAnswer } from './written-answer.ts';
@@ -55,10 +55,10 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
     const began = ports.clock.monotonic();
     const id = requestIdOf(context.req);
     context.set({ ...answerHeaders, 'x-request-id': id, ...corsHeaders(context.req, ports.corsOrigins) });
-    const { signal, release } = lifeOf(context);
+    const { life, release } = lifeOf(context);
     context.state = {
       id,
-      signal,
+      life,
       routeId: 'unmatched',
       query: new URLSearchParams(),
       asset: undefined,
@@ -69,7 +69,7 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
       if (stopping.signal.aborted) throw isStopping();
       await next();
     } catch (error) {
-      answerProblem(context, stopping.signal.aborted && signal.aborted ? isStopping() : error);
+      answerProblem(context, life.signal.aborted ? life.signal.reason : error);
     } finally {
       release();
       // After `stop` no further request is taken on this connection.
@@ -103,11 +103,12 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
     if (isJsonOnly && !context.accepts('application/json')) {
       throw new RequestRefused('not_acceptable', 'answers come as application/json only');
     }
-    const { status, body, headers } = await route.answer({
+    const { signal } = context.state.life;
+    const incoming: Incoming = {
       id: context.state.id,
       caller: context.state.caller,
       now: ports.clock.now(),
-      signal: context.state.signal,
+      signal,
       params,
       query: context.state.query,
       authorization: context.req.headers.authorization,
@@ -118,9 +119,14 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
         const bytes = await readBody(context.req, context.res, bodyBytesMax);
         return { type, bytes: isGzip(context.req) ? await unpackGzip(bytes, bodyBytesMax) : bytes };
       },
-    });
+    };
+    // What decides or takes in goes to its end: a key may have been revoked with itself.
+    const { status, body, headers } = await (route.method === 'GET'
+      ? whileLetIn(route, context, () => route.answer(incoming))
+      : route.answer(incoming));
+    if (signal.reason instanceof CredentialEndedError) throw signal.reason;
     if (body instanceof WrittenAnswer) {
-      await sendWritten(body, { status, headers }, context);
+      await sendWritten(body, { status, headers }, route, context);
       return;
     }
     context.status = status;
@@ -135,6 +141,7 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
   async function sendWritten(
     { contentType, headers, body }: WrittenAnswer,
     outgoing: Pick<Outgoing, 'status' | 'headers'>,
+    route: Route,
     context: Context,
   ): Promise<void> {
     const begin = (encoding: 'gzip' | 'identity'): void => {
@@ -151,8 +158,9 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
       context.body = bytes;
       return;
     }
-    const { signal, id } = context.state;
-    const failure = await sendStream(encoding === 'gzip' ? gzipped(body) : body, {
+    const { id, life } = context.state;
+    const { signal } = life;
+    const options: StreamOptions = {
       response: context.res,
       signal,
       clock: ports.clock,
@@ -161,11 +169,23 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
         context.respond = false;
         context.flushHeaders();
       },
-    });
+    };
+    const chunks = encoding === 'gzip' ? gzipped(body) : body;
+    const failure = await whileLetIn(route, context, () => sendStream(chunks, options));
     if (failure === null || signal.aborted) return;
     const { method, path } = context;
     if (failure instanceof StalledError) ports.log.warn({ requestId: id, method, path }, failure.message);
     else ports.log.error({ requestId: id, method, path, ...logFieldsOf(failure) }, 'answer cut off');
+  }
+
+  /** Does what may take long, and ends it when what let the caller in does not hold any more. */
+  async function whileLetIn<T>({ scope }: Route, { state }: Context, work: () => Promise<T>): Promise<T> {
+    const over = ports.lasting.add(state.caller, scope, () => state.life.abort(new CredentialEndedError()));
+    try {
+      return await work();
+    } finally {
+      over();
+    }
   }
 
   /** What no route took: files of the dashboard, OPTIONS, and the refusals 404 and 405. */
@@ -194,8 +214,7 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
   }
 
   function answerProblem(context: Context, thrown: unknown): void {
-    if (context.state.signal.aborted && !stopping.signal.aborted) {
-      // The client is gone; there is nobody to answer.
+    if (thrown instanceof ClientGoneError) {
       context.respond = false;
       return;
     }
@@ -216,15 +235,24 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
     return typeof given === 'string' && /^[\w.:-]{1,64}$/.test(given) ? given : randomId('req', ports.random);
   }
 
-  /** A signal that aborts when the client goes away before its answer is written, or the gateway stops. */
-  function lifeOf(context: Context): { readonly signal: AbortSignal; readonly release: () => void } {
-    const controller = new AbortController();
-    const onStop = (): void => controller.abort(isStopping());
+  /** It aborts when the client goes away before its answer is written, or the gateway stops. */
+  function lifeOf(context: Context): { readonly life: AbortController; readonly release: () => void } {
+    const life = new AbortController();
+    const onStop = (): void => life.abort(isStopping());
     stopping.signal.addEventListener('abort', onStop, { once: true });
     context.res.once('close', () => {
-      if (!context.res.writableFinished) controller.abort(new Error('the client went away'));
+      if (!context.res.writableFinished) life.abort(new ClientGoneError());
     });
-    return { signal: controller.signal, release: () => stopping.signal.removeEventListener('abort', onStop) };
+    return { life, release: () => stopping.signal.removeEventListener('abort', onStop) };
+  }
+}
+
+/** There is nobody to answer. */
+class ClientGoneError extends Error {
+  override readonly name = 'ClientGoneError';
+
+  constructor() {
+    super('the client went away');
   }
 }
 

@@ -46,6 +46,7 @@ export interface ApiPorts {
   readonly log: Log;
   readonly limits: ApiLimits;
   readonly access: Access;
+  readonly lasting: LastingCallers;
   readonly proxies: ProxyTrust;
   readonly keys: Keys;
   readonly intake: Intake;
@@ -111,6 +112,12 @@ export interface ApiLimits {
 /** Judges who may ask, from memory; it waits only for the guesses of others to be counted. */
 export interface Access {
   judge(facts: RequestFacts): Promise<Verdict> | Verdict;
+}
+
+/** Who waits for an answer that takes long. */
+export interface LastingCallers {
+  /** `end` is called when the caller would not be let in any more; what comes back is to be called when the answer is over. */
+  add(caller: Caller, scope: RouteScope, end: () => void): () => void;
 }
 
 export interface RequestFacts {

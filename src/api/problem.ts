@@ -25,6 +25,16 @@ export class RequestRefused extends Error {
   }
 }
 
+/** Who asked would not be let in any more; the answer that he waits for, or that is on its way to him, ends. */
+export class CredentialEndedError extends RequestRefused {
+  constructor() {
+    super('unauthorized', 'what let you in when you asked does not hold any more', { headers: challenge });
+  }
+}
+
+/** What an answer 401 asks for. */
+export const challenge = { 'www-authenticate': 'Bearer realm="pulsegate"' };
+
 export function notFound(detail: string): RequestRefused {
   return new RequestRefused('not_found', detail);
 }

@@ -67,7 +67,7 @@ export interface Incoming {
   readonly caller: Caller;
   /** Wall time, epoch ms: the "now" of relative times. */
   readonly now: number;
-  /** Aborts when the client is gone or the gateway stops. */
+  /** Aborts when the client is gone, its key is, or the gateway stops. */
   readonly signal: AbortSignal;
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;

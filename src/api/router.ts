@@ -7,8 +7,8 @@ import type { Route } from './route.ts';
 /** What the API keeps of a request while it is answered. */
 export interface RequestState {
   readonly id: string;
-  /** Aborts when the client is gone or the gateway stops. */
-  readonly signal: AbortSignal;
+  /** Aborts when nobody waits for the answer any more, or nobody shall have it, with what is to be said then. */
+  readonly life: AbortController;
   /** Id of the route, `asset` or `unmatched`; for the counters. */
   routeId: string;
   query: URLSearchParams;

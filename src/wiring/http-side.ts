@@ -35,7 +35,7 @@ export interface HttpSideParts {
   readonly intake: Intake;
   readonly outlets: Outlets;
   readonly mqtt: MqttSide;
-  /** Live clients, to be closed when their key goes. */
+  /** Live clients and long answers, to be ended when their key goes. */
   readonly lasting: LastingCallers;
   readonly metrics: GatewayMetrics;
   readonly commands: CommandBook;
@@ -74,6 +74,7 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
       downloadsMax: config.http.downloadsMax,
     },
     access: identity.requests,
+    lasting: parts.lasting,
     proxies: { trustProxy: config.http.trustProxy, trustedProxies: config.http.trustedProxies },
     keys: identity.keys,
     intake: parts.intake,
@@ -139,7 +140,10 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
       {
         isPublic: false,
         take(request, socket, head, { caller }) {
-          parts.lasting.add(socket, caller);
+          socket.once(
+            'close',
+            parts.lasting.add(caller, 'read', () => socket.destroy()),
+          );
           outlets.live.handleUpgrade(request, socket, head);
         },
       },

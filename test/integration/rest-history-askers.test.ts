@@ -1,4 +1,5 @@
 // Who asks much beside who asks little, and who leaves: over HTTP, with the real store behind it.
+import { get, type IncomingMessage } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Ingested } from '../../src/contract/reading.ts';
@@ -48,11 +49,23 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => running.stop());
 
+function newKey(name: string, scopes = ['read']): Promise<KeyCreated> {
+  return running.read(KeyCreated, 201, 'POST', '/keys', { name, scopes });
+}
+
 /** A key of its own; what comes back asks with it. */
 async function newAsker(name: string) {
-  const { key } = await running.read(KeyCreated, 201, 'POST', '/keys', { name, scopes: ['read'] });
+  const { key } = await newKey(name);
   return (path: string, signal?: AbortSignal): Promise<Answer> =>
     ask(running.httpPort, path, { headers: { authorization: `Bearer ${key}` }, ...(signal && { signal }) });
+}
+
+/** A download that was begun and is not read. */
+function unread(path: string, key: string): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const headers = { authorization: `Bearer ${key}` };
+    get({ host: '127.0.0.1', port: running.httpPort, path, headers, agent: false }, resolve).on('error', reject);
+  });
 }
 
 async function runs(): Promise<number> {
@@ -108,3 +121,42 @@ test('a key that asks much holds up itself, and is told when that is too much', 
   await untilOpen((questions) => questions === 0);
   expect((await greedy(long)).status).toBe(200);
 }, 30_000);
+
+test('a key that is revoked ends its long polls, its questions and its downloads, and those of nobody else', async () => {
+  const { promise, resolve: open } = Promise.withResolvers<void>();
+  gate = promise;
+  const poll = '/api/v1/stream?wait=60s';
+  const [revoked, kept] = [await newKey('revoked'), await newKey('kept')];
+  const asks = (path: string, { key }: KeyCreated, signal?: AbortSignal) =>
+    ask(running.httpPort, path, { headers: { authorization: `Bearer ${key}` }, ...(signal && { signal }) });
+  const leaving = new AbortController();
+  let hasEnded = false;
+  const own = asks(poll, kept, leaving.signal).catch(() => undefined);
+  void own.finally(() => (hasEnded = true));
+  const ending = [asks(poll, revoked), asks(long, revoked)];
+  const everything = `/api/v1/readings?${range}&format=ndjson`;
+  const [cut, whole] = await Promise.all([revoked, kept].map(({ key }) => unread(everything, key)));
+  while (sample(await running.metrics(), 'pulsegate_live_polls_waiting') < 2) await turn();
+  expect((await running.ask('DELETE', `/api/v1/keys/${revoked.id}`)).status).toBe(204);
+  open();
+  for (const answer of await Promise.all(ending)) expectProblem(answer, 'unauthorized');
+  await expect(textOf(cut)).rejects.toThrow(/aborted|Premature close/);
+  expect((await textOf(whole)).split('\n')).toHaveLength(count + 1);
+  expect(hasEnded).toBe(false);
+  leaving.abort();
+  await own;
+});
+
+test('a key that revokes itself is told so', async () => {
+  const { key, id } = await newKey('itself', ['admin']);
+  const headers = { authorization: `Bearer ${key}` };
+  const path = `/api/v1/keys/${id}`;
+  expect((await ask(running.httpPort, path, { method: 'DELETE', headers })).status).toBe(204);
+  expectProblem(await ask(running.httpPort, path, { headers }), 'unauthorized');
+});
+
+async function textOf(message: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of message) text += String(chunk);
+  return text;
+}

@@ -35,6 +35,7 @@ import type { Series } from '../../src/domain/series.ts';
 import type { Webhook } from '../../src/domain/webhook.ts';
 import { mergeAcross, reduce } from '../../src/history/buckets/across.ts';
 import type { HistoryReader, Sample } from '../../src/history/reader.ts';
+import { LastingCallers } from '../../src/wiring/lasting-callers.ts';
 import { createIdentity } from './api-identity.ts';
 import { CommandBook } from '../../src/commands/command-book.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -131,6 +132,7 @@ export class Strangers {
       log: { ...silentLog, warn: (fields) => this.logged.push(fields), error: (fields) => this.logged.push(fields) },
       limits: { bodyBytesMax: 64 * 1024, waitMaxMs: 60_000, downloadsMax: 2 },
       access: { judge: () => this.verdict },
+      lasting: new LastingCallers(),
       proxies: { trustProxy: false, trustedProxies: [] },
       keys: this.#checkedKeys(checked),
       intake: {
