@@ -26,7 +26,12 @@ export function openStream({ url, ca, cert, key }: Endpoint): Duplex {
   switch (protocol) {
     case 'mqtts:':
       // A server name must be a name (RFC 6066 section 3); an address is checked as such.
-      return connectTls({ host, port: Number(port || 8883), ...secure, ...(isName(host) ? { servername: host } : {}) });
+      return connectTls({
+        host,
+        port: Number(port || 8883),
+        ...secure,
+        ...(isName(host) ? { servername: host } : {}),
+      }).setNoDelay(true);
     case 'ws:':
     case 'wss:': {
       const socket = new WebSocket(url, 'mqtt', { ...secure, perMessageDeflate: false });
