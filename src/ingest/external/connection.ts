@@ -49,6 +49,7 @@ export class Connection {
   #link: Link | undefined;
   #again: Timer | undefined;
   #held = false;
+  #leaving = false;
   #fault: string | null = notYet;
   #stopped = false;
   #lost = 0;
@@ -89,6 +90,7 @@ export class Connection {
         inFlightMax,
       });
       link.hold(this.#held);
+      if (this.#leaving) link.leave();
       this.#link = link;
       return link;
     };
@@ -131,6 +133,12 @@ export class Connection {
   hold(held: boolean): void {
     this.#held = held;
     this.#link?.hold(held);
+  }
+
+  /** Takes no more messages: what still comes is dropped, and comes again on the next start. */
+  leave(): void {
+    this.#leaving = true;
+    this.#link?.leave();
   }
 
   /** Resolves with whether the broker took it. Never queues: without a connection it is not sent. */

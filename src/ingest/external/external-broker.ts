@@ -64,7 +64,7 @@ export class ExternalBroker {
   #listener: Connection | undefined;
   #windowOpen = true;
   #healthy = true;
-  #stopping = false;
+  #stopped: Promise<void> | undefined;
   #unsent = 0;
 
   constructor(options: ExternalBrokerOptions, parts: ExternalBrokerParts) {
@@ -130,10 +130,14 @@ export class ExternalBroker {
     return taken;
   }
 
-  /** Reads no more, waits a moment for what is being stored, and leaves. May come twice. */
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    this.#hold();
+  /** Takes no more messages, waits a moment for those that are being stored, and leaves. May come twice. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#leave();
+    return this.#stopped;
+  }
+
+  async #leave(): Promise<void> {
+    for (const connection of this.#connections) connection.leave();
     const { clock } = this.#parts;
     const deadline = clock.monotonic() + stopGraceMs;
     while (this.#waiting() > 0 && clock.monotonic() < deadline) await clock.sleep(5);
@@ -157,7 +161,7 @@ export class ExternalBroker {
   }
 
   #hold(): void {
-    const held = !this.#windowOpen || !this.#healthy || this.#stopping;
+    const held = !this.#windowOpen || !this.#healthy;
     for (const connection of this.#connections) connection.hold(held);
   }
 

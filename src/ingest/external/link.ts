@@ -45,6 +45,7 @@ export class Link extends Duplex {
   readonly #packets: InboundPackets;
   readonly #owed: Owed[] = [];
   #held = false;
+  #leaving = false;
   /** The client on this side takes no more packets at the moment. */
   #full = false;
   #flushing = false;
@@ -71,6 +72,15 @@ export class Link extends Duplex {
     this.#pace();
   }
 
+  /**
+   * From now on messages that come are dropped, and without an acknowledgement the broker keeps them. All else is read:
+   * answers to what we still say, and the end of the connection.
+   */
+  leave(): void {
+    this.#leaving = true;
+    this.#pace();
+  }
+
   override _read(): void {
     this.#full = false;
     this.#pace();
@@ -92,8 +102,9 @@ export class Link extends Duplex {
   #take(chunk: Buffer): void {
     try {
       for (const packet of this.#packets.take(chunk)) {
-        if (packet.type === publishType) this.#receive(readPublish(packet, this.#parts.protocol));
-        else if (packet.type === pubrelType) this.#release(packet);
+        if (packet.type === publishType) {
+          if (!this.#leaving) this.#receive(readPublish(packet, this.#parts.protocol));
+        } else if (packet.type === pubrelType) this.#release(packet);
         // A copy: the client may look at it later, the chunk must not live that long.
         else if (!this.push(Buffer.from(packet.bytes))) this.#full = true;
       }
@@ -158,7 +169,8 @@ export class Link extends Duplex {
 
   #pace(): void {
     if (this.destroyed) return;
-    if (this.#held || this.#full || this.#owed.length >= this.#parts.inFlightMax) this.#socket.pause();
+    const isFull = !this.#leaving && (this.#held || this.#owed.length >= this.#parts.inFlightMax);
+    if (isFull || this.#full) this.#socket.pause();
     else this.#socket.resume();
   }
 }
