@@ -22,7 +22,7 @@ let devices: Device[];
 let cleanups: (() => unknown)[];
 beforeEach(async () => {
   folder = tempFolder();
-  here = await startGatewayHere(folder.path, { 'live.heartbeat': '200ms' }, { clock: patientClock() });
+  here = await startGatewayHere(folder.path, { 'live.heartbeat': '200ms' }, { clock: patientClock });
   devices = ['pump-1', 'pump-2', 'pump-3'].map((name) => new Device(name, { inFlightMax: 20 }));
   for (const device of devices) await device.connect(here.mqttPort);
   cleanups = [() => folder.remove(), () => here.gateway.stop(), () => devices.map((device) => device.disconnect())];

@@ -50,8 +50,7 @@ export class KeyedGateway {
     const dir = typeof given === 'string' ? given : (folder?.path ?? '');
     const logged: string[] = [];
     const settings = { 'access.adminKey': adminKey, 'access.failuresPerMinute': 0, ...flags };
-    const clock = patientClock(parts.clock);
-    const here = await startGatewayHere(dir, settings, { log: collecting(logged), ...parts, clock });
+    const here = await startGatewayHere(dir, settings, { log: collecting(logged), clock: patientClock, ...parts });
     return new KeyedGateway(here, dir, logged, folder);
   }
 
