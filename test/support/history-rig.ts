@@ -138,7 +138,7 @@ export class HistoryRig {
   /** Times of the readings that are in memory alone. */
   unsealed(series: number): readonly number[] {
     const head = this.writer.state.series[series]?.head;
-    return head ? [...head.times.subarray(0, head.count)] : [];
+    return head ? [...head.view().times] : [];
   }
 
   /** What is wrong with the files. */

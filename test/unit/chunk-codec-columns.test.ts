@@ -27,7 +27,7 @@ function columnsOf(times: readonly number[], values: readonly Value[]): SampleCo
     if (typeof value === 'string') head.put(time, 0, 2, value);
     else head.put(time, Number(value), typeof value === 'boolean' ? 1 : 0, '');
   }
-  return head;
+  return head.view();
 }
 
 function secondly(values: readonly Value[]): SampleColumns {

@@ -140,12 +140,12 @@ export class Classifier {
     }
     const { head } = state;
     const place = head.indexOf(time);
-    const kept =
-      place >= 0
-        ? { stretch: head, index: place }
-        : time <= state.sealedTime
-          ? this.#chunks.find(state.id, time)
-          : null;
+    if (place >= 0) {
+      return isSame(readings, row, head.kindAt(place), head.valueAt(place), head.texts)
+        ? disposition.identical
+        : disposition.replaced;
+    }
+    const kept = time <= state.sealedTime ? this.#chunks.find(state.id, time) : null;
     if (!kept) return disposition.stored;
     const { stretch, index } = kept;
     return isSame(readings, row, stretch.kinds?.[index] ?? valueKind.number, stretch.values[index], stretch.texts)

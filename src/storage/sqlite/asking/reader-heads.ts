@@ -41,7 +41,7 @@ export function keptOnly(query: HeadsQuery, rawFrom: Float64Array): HeadsQuery {
 /** Copies out of the heads. Runs in the writer's thread. */
 export function sliceHeads(headOf: (series: number) => Head | undefined, seq: number, query: HeadsQuery): HeadSlices {
   const { ranges, limitAll } = query;
-  const parts: { readonly head: Head; readonly begin: number; readonly end: number }[] = [];
+  const parts: { readonly head: SampleColumns; readonly begin: number; readonly end: number }[] = [];
   const ends = new Uint32Array(ranges.length);
   let covered = 0;
   let count = 0;
@@ -54,8 +54,11 @@ export function sliceHeads(headOf: (series: number) => Head | undefined, seq: nu
       const last = Math.max(head.firstAtOrAfter(to), first);
       const begin = order === 'asc' ? first : Math.max(first, last - limit);
       const end = order === 'asc' ? Math.min(last, first + limit) : last;
-      if (end > begin) parts.push({ head, begin, end });
-      hasKinds ||= head.kinds !== null;
+      if (end > begin) {
+        const view = head.view();
+        parts.push({ head: view, begin, end });
+        hasKinds ||= view.kinds !== null;
+      }
       count += end - begin;
     }
     ends[covered++] = count;

@@ -10,41 +10,33 @@ const capacityMin = 32;
 const doublingMax = 1_024;
 const empty = new Float64Array(0);
 
-interface Columns {
-  readonly times: Float64Array<ArrayBuffer>;
-  readonly values: Float64Array<ArrayBuffer>;
-}
-
 /**
- * Columns of heads with a few readings, cut out of large buffers and used again: a buffer of its own costs a slow series
- * several times what it holds, and most series are slow.
+ * Heads with a few readings have slots of large columns, which are used again: most series are slow, and an array of
+ * its own costs such a head several times what it holds, even one that is only a view.
  */
 const smallCapacity = 12;
-const smallsPerBuffer = 128;
-const unused: Columns[] = [];
+const slotLength = smallCapacity * 2;
+const slotsPerSlab = 128;
+const slabs: Float64Array<ArrayBuffer>[] = [];
+const unusedSlots: number[] = [];
 
-function takeSmall(): Columns {
-  if (unused.length === 0) {
-    const bytes = smallCapacity * Float64Array.BYTES_PER_ELEMENT;
-    const buffer = new ArrayBuffer(smallsPerBuffer * bytes * 2);
-    for (let at = 0; at < buffer.byteLength; at += bytes * 2) {
-      unused.push({
-        times: new Float64Array(buffer, at, smallCapacity),
-        values: new Float64Array(buffer, at + bytes, smallCapacity),
-      });
-    }
+function takeSlot(): number {
+  if (unusedSlots.length === 0) {
+    const first = slabs.push(new Float64Array(slotsPerSlab * slotLength)) * slotsPerSlab - slotsPerSlab;
+    for (let slot = first + slotsPerSlab - 1; slot > first; slot--) unusedSlots.push(slot);
+    return first;
   }
-  return unused.pop() ?? columnsFor(smallCapacity);
+  return unusedSlots.pop() ?? 0;
 }
 
-/** Both columns in one buffer. */
-function columnsFor(capacity: number): Columns {
-  const buffer = new ArrayBuffer(capacity * 2 * Float64Array.BYTES_PER_ELEMENT);
-  return {
-    times: new Float64Array(buffer, 0, capacity),
-    values: new Float64Array(buffer, capacity * Float64Array.BYTES_PER_ELEMENT, capacity),
-  };
+/** What a head that holds more than numbers has beside its columns. */
+interface Mixed {
+  kinds: Uint8Array<ArrayBuffer>;
+  /** Text readings hold an index into this list; replaced ones leave theirs behind until the head is cleared. */
+  readonly texts: string[];
 }
+
+const noTexts: readonly string[] = [];
 
 /**
  * The newest readings of one series, not yet sealed: columns in memory, each time once, in order of time. What is here
@@ -56,131 +48,190 @@ export class Head {
   firstSeq = 0;
   /** Monotonic time (ms) at which the first reading came. */
   openedAt = 0;
-  times: Float64Array<ArrayBuffer> = empty;
-  values: Float64Array<ArrayBuffer> = empty;
-  /** Absent as long as all values are numbers. */
-  kinds: Uint8Array<ArrayBuffer> | null = null;
-  /** Columns that go back to `unused`; null when they are large or there are none. */
-  #small: Columns | null = null;
-  /** Text readings hold an index into this list; replaced ones leave theirs behind until the head is cleared. */
-  texts: string[] = [];
+  /** The times, and behind them the values: a slab with a slot for this head, or an array of its own. */
+  #columns: Float64Array<ArrayBuffer> = empty;
+  /** Its slot; -1 with an array of its own, or without any. */
+  #slot = -1;
+  #mixed: Mixed | null = null;
 
   /** Puts a reading in its place; a reading of the same time is replaced. `text` is read for text readings only. */
   put(time: number, value: number, kind: number, text: string): void {
     let stored = value;
-    if (kind === valueKind.text) stored = this.texts.push(text) - 1;
-    if (kind !== valueKind.number) this.kinds ??= new Uint8Array(this.times.length);
-    const last = this.count - 1;
-    if (last < 0 || time > this.times[last]) {
+    if (kind !== valueKind.number) {
+      this.#mixed ??= { kinds: new Uint8Array(this.#capacity), texts: [] };
+      if (kind === valueKind.text) stored = this.#mixed.texts.push(text) - 1;
+    }
+    const { count } = this;
+    if (count === 0 || time > this.#columns[this.#begin + count - 1]) {
       this.#write(this.#append(), time, stored, kind);
       return;
     }
     const place = this.firstAtOrAfter(time);
-    if (this.times[place] !== time) this.#open(place);
+    if (this.#columns[this.#begin + place] !== time) this.#open(place);
     this.#write(place, time, stored, kind);
   }
 
   /** As `put` for a number newer than all others here, where there is room for it; else false, and nothing is changed. */
   append(time: number, value: number): boolean {
-    const { count, times } = this;
-    if (count === 0 || count === times.length || this.kinds !== null || !(time > times[count - 1])) return false;
-    times[count] = time;
-    this.values[count] = value;
+    const { count } = this;
+    const columns = this.#columns;
+    const capacity = this.#capacity;
+    if (count === 0 || count === capacity || this.#mixed !== null) return false;
+    const at = this.#begin + count;
+    if (!(time > columns[at - 1])) return false;
+    columns[at] = time;
+    columns[at + capacity] = value;
     this.count = count + 1;
     return true;
   }
 
+  /** Time of the oldest reading; there must be one. */
+  get firstTime(): number {
+    return this.#columns[this.#begin];
+  }
+
+  /** Time of the newest reading; there must be one. */
+  get lastTime(): number {
+    return this.#columns[this.#begin + this.count - 1];
+  }
+
+  /** What text readings hold an index into. */
+  get texts(): readonly string[] {
+    return this.#mixed?.texts ?? noTexts;
+  }
+
+  /** The value of row `place` as it stands in columns. */
+  valueAt(place: number): number {
+    return this.#columns[this.#begin + this.#capacity + place];
+  }
+
+  kindAt(place: number): number {
+    return this.#mixed?.kinds[place] ?? valueKind.number;
+  }
+
   /** Index of the first reading at or after `time`; `count` when there is none. */
   firstAtOrAfter(time: number): number {
-    return firstAtOrAfter(this.times, this.count, time);
+    return firstAtOrAfter(this.#columns, this.count, time, this.#begin);
   }
 
   /** Index of the reading at exactly `time`, or -1. */
   indexOf(time: number): number {
     const place = this.firstAtOrAfter(time);
-    return place < this.count && this.times[place] === time ? place : -1;
+    return place < this.count && this.#columns[this.#begin + place] === time ? place : -1;
   }
 
   /** Takes the readings in `[from, to)` out. */
   remove(from: number, to: number): void {
-    const begin = this.firstAtOrAfter(from);
+    const first = this.firstAtOrAfter(from);
     const end = this.firstAtOrAfter(to);
-    if (begin >= end) return;
-    this.times.copyWithin(begin, end, this.count);
-    this.values.copyWithin(begin, end, this.count);
-    this.kinds?.copyWithin(begin, end, this.count);
-    this.count -= end - begin;
+    if (first >= end) return;
+    this.#move(end, first);
+    this.count -= end - first;
     if (this.count === 0) this.clear();
   }
 
   clear(): void {
     this.count = 0;
     this.firstSeq = 0;
-    if (this.#small) unused.push(this.#small);
-    this.#small = null;
-    this.times = empty;
-    this.values = empty;
-    this.kinds = null;
-    this.texts = [];
+    if (this.#slot >= 0) unusedSlots.push(this.#slot);
+    this.#slot = -1;
+    this.#columns = empty;
+    this.#mixed = null;
+  }
+
+  /** Its readings where they are: good until the next one is put or taken out. */
+  view(): Stretch {
+    const begin = this.#begin;
+    const values = begin + this.#capacity;
+    return {
+      count: this.count,
+      times: this.#columns.subarray(begin, begin + this.count),
+      values: this.#columns.subarray(values, values + this.count),
+      kinds: this.#mixed?.kinds ?? null,
+      texts: this.texts,
+    };
   }
 
   /** A copy of rows `begin` to `end` (excluded), with arrays of their own. */
   copy(begin: number, end: number): Stretch {
+    const { times, values, kinds, texts } = this.view();
     return {
       count: Math.max(end - begin, 0),
-      times: this.times.slice(begin, end),
-      values: this.values.slice(begin, end),
-      kinds: this.kinds?.slice(begin, end) ?? null,
-      texts: this.kinds ? [...this.texts] : [],
+      times: times.slice(begin, end),
+      values: values.slice(begin, end),
+      kinds: kinds?.slice(begin, end) ?? null,
+      texts: [...texts],
     };
   }
 
+  /** Where its times begin. */
+  get #begin(): number {
+    return this.#slot < 0 ? 0 : (this.#slot % slotsPerSlab) * slotLength;
+  }
+
+  get #capacity(): number {
+    return this.#slot < 0 ? this.#columns.length >> 1 : smallCapacity;
+  }
+
   #append(): number {
-    if (this.count === this.times.length) this.#grow();
+    if (this.count === this.#capacity) this.#grow();
     return this.count++;
   }
 
   /** Makes a gap at `place` for a late reading. */
   #open(place: number): void {
-    const end = this.count;
-    this.#append();
-    this.times.copyWithin(place + 1, place, end);
-    this.values.copyWithin(place + 1, place, end);
-    this.kinds?.copyWithin(place + 1, place, end);
+    if (this.count === this.#capacity) this.#grow();
+    this.#move(place, place + 1);
+    this.count++;
+  }
+
+  /** Moves the rows from `from` on to `to`. */
+  #move(from: number, to: number): void {
+    const times = this.#begin;
+    const values = times + this.#capacity;
+    const { count } = this;
+    this.#columns.copyWithin(times + to, times + from, times + count);
+    this.#columns.copyWithin(values + to, values + from, values + count);
+    this.#mixed?.kinds.copyWithin(to, from, count);
   }
 
   #write(place: number, time: number, value: number, kind: number): void {
-    this.times[place] = time;
-    this.values[place] = value;
-    if (this.kinds) this.kinds[place] = kind;
+    const at = this.#begin + place;
+    this.#columns[at] = time;
+    this.#columns[at + this.#capacity] = value;
+    if (this.#mixed) this.#mixed.kinds[place] = kind;
   }
 
   #grow(): void {
-    const { length } = this.times;
-    // A head that is a little over full, because sealing is behind, shall not take twice the memory.
-    const capacity = length < doublingMax ? Math.max(length * 2, capacityMin) : length + (length >> 2);
-    const { times, values } = length === 0 ? takeSmall() : columnsFor(capacity);
-    times.set(this.times);
-    values.set(this.values);
-    if (this.#small) unused.push(this.#small);
-    this.#small = length === 0 ? { times, values } : null;
-    this.times = times;
-    this.values = values;
-    if (this.kinds) {
-      const kinds = new Uint8Array(times.length);
-      kinds.set(this.kinds);
-      this.kinds = kinds;
+    const length = this.#capacity;
+    if (length === 0) {
+      this.#slot = takeSlot();
+      this.#columns = slabs[Math.floor(this.#slot / slotsPerSlab)];
+    } else {
+      // A head that is a little over full, because sealing is behind, shall not take twice the memory.
+      const capacity = length < doublingMax ? Math.max(length * 2, capacityMin) : length + (length >> 2);
+      const { times, values } = this.view();
+      const columns = new Float64Array(capacity * 2);
+      columns.set(times);
+      columns.set(values, capacity);
+      if (this.#slot >= 0) unusedSlots.push(this.#slot);
+      this.#slot = -1;
+      this.#columns = columns;
     }
+    if (!this.#mixed) return;
+    const kinds = new Uint8Array(this.#capacity);
+    kinds.set(this.#mixed.kinds);
+    this.#mixed.kinds = kinds;
   }
 }
 
-/** Binary search: index of the first of `count` ascending times at or after `time`. */
-export function firstAtOrAfter(times: Float64Array, count: number, time: number): number {
+/** Binary search: index of the first of `count` ascending times at or after `time`. They begin at `begin`. */
+export function firstAtOrAfter(times: Float64Array, count: number, time: number, begin = 0): number {
   let low = 0;
   let high = count;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (times[middle] < time) low = middle + 1;
+    if (times[begin + middle] < time) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -67,7 +67,7 @@ export class Sealer {
 
   /** Called for every reading that reached a head. Replaced texts stay in memory until it is sealed, so they count, too. */
   markFull(id: number, head: Head): void {
-    if (head.count < this.#sealCount && (!head.kinds || head.texts.length < this.#sealCount * 2)) return;
+    if (head.count < this.#sealCount && head.texts.length < this.#sealCount * 2) return;
     const series = this.#state.series[id];
     if (series) this.#mark(series);
   }
@@ -101,7 +101,7 @@ export class Sealer {
     for (const series of [...batch.values()].flat()) {
       series.isDue = false;
       if (series.head.count === 0) continue;
-      series.sealedTime = Math.max(series.sealedTime, series.head.times[series.head.count - 1]);
+      series.sealedTime = Math.max(series.sealedTime, series.head.lastTime);
       series.sealedSeq = this.#state.seq;
       series.head.clear();
     }
@@ -163,7 +163,7 @@ export class Sealer {
   #sealDevice(edit: ChunkEdit, together: readonly SeriesState[]): HeadPiece[] {
     const pieces: HeadPiece[] = [];
     for (const series of together) {
-      const { head } = series;
+      const head = series.head.view();
       const inOrder = firstAtOrAfter(head.times, head.count, series.sealedTime + 1);
       const purged = this.#rollups.absorb(series.id, head);
       const late = Math.max(inOrder, purged);

@@ -129,8 +129,7 @@ function applySeries({ series, ranges, sealed }: ErasedSeries): void {
   if (sealed) series.sealedTime = sealed.time;
   if (!isHeld(ranges, series.time)) return;
   const kept = sealed?.newest ?? null;
-  const last = head.count - 1;
-  series.setNewest(last >= 0 && (!kept || head.times[last] >= kept.time) ? newestOfHead(series) : kept);
+  series.setNewest(head.count > 0 && (!kept || head.lastTime >= kept.time) ? newestOfHead(series) : kept);
 }
 
 function isHeld(ranges: readonly TimeRange[], time: number): boolean {
@@ -139,8 +138,8 @@ function isHeld(ranges: readonly TimeRange[], time: number): boolean {
 
 function newestOfHead({ head }: SeriesState): NewestSealed {
   const last = head.count - 1;
-  const kind = head.kinds?.[last] ?? valueKind.number;
+  const kind = head.kindAt(last);
   const isText = kind === valueKind.text;
-  const value = head.values[last];
-  return { time: head.times[last], value: isText ? 0 : value, kind, text: isText ? (head.texts[value] ?? '') : '' };
+  const value = head.valueAt(last);
+  return { time: head.lastTime, value: isText ? 0 : value, kind, text: isText ? (head.texts[value] ?? '') : '' };
 }

@@ -72,7 +72,7 @@ export class Purger {
       const cutoff = cutoffs[retention.ofSeries[id] ?? Number.NaN];
       if (cutoff === undefined) continue;
       // NaN where it is not known: not yet.
-      const isOver = rollups.firstEnd[id] < cutoff || (series.head.count > 0 && series.head.times[0] < cutoff);
+      const isOver = rollups.firstEnd[id] < cutoff || (series.head.count > 0 && series.head.firstTime < cutoff);
       if (isOver) this.#due.set(id, { series, cutoff });
       if (this.#isRollupOver(id)) this.#rollupsDue.add(id);
     }
@@ -115,7 +115,7 @@ export class Purger {
 
   /** Whether nothing before the cutoff is unsealed, and all is summed up that shall be; if not, that is asked for. */
   isReady({ series, cutoff }: PurgeOrder, wanted?: readonly RollupTier[]): boolean {
-    if (series.head.count > 0 && series.head.times[0] < cutoff) {
+    if (series.head.count > 0 && series.head.firstTime < cutoff) {
       this.#parts.sealer.mark(series);
       return false;
     }
