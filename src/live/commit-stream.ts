@@ -33,8 +33,8 @@ export class CommitStream {
   readonly #bytesMax: number;
   readonly #pageReadingsMax: number;
   #position: number;
-  /** Commit n stands at index `#start + n − #floor − 1`. */
-  #recent: CommittedBatch[] = [];
+  /** Commit n stands at index `#start + n − #floor − 1`; what stood before `#start` is let go. */
+  #recent: (CommittedBatch | undefined)[] = [];
   #start = 0;
   #floor: number;
   #bytes = 0;
@@ -81,8 +81,9 @@ export class CommitStream {
     this.#bytes += cost(batch);
     this.#position = batch.seq;
     while (this.#bytes > this.#bytesMax && this.#start < this.#recent.length - 1) {
-      this.#bytes -= cost(this.#recent[this.#start]);
-      this.#start++;
+      const oldest = this.#recent[this.#start];
+      if (oldest) this.#bytes -= cost(oldest);
+      this.#recent[this.#start++] = undefined;
       this.#floor++;
     }
     if (this.#start > 512 && this.#start * 2 > this.#recent.length) {
@@ -106,6 +107,7 @@ export class CommitStream {
     let index = this.#start + after - this.#floor;
     for (; index < this.#recent.length && readings < readingsMax; index++) {
       const batch = this.#recent[index];
+      if (!batch) continue;
       readings += batch.readings.count;
       batches.push(batch);
     }

@@ -1,3 +1,5 @@
+import v8 from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import type { CommittedBatch, LogPage } from '../../src/domain/commit.ts';
 import { ReadingBuilder } from '../../src/domain/reading-builder.ts';
@@ -44,6 +46,20 @@ test('memory forgets the oldest commits by bytes and keeps the newest whatever i
   stream.append(batch(5_001, 10_000));
   expect(stream.recent(5_000)?.batches[0].readings.count).toBe(10_000);
   expect(stream.recent(4_999)).toBeNull();
+});
+
+test('what memory forgets is let go at once', async () => {
+  v8.setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const { stream } = streamFrom(0, { recentBytesMax: 10_000 });
+  stream.append(batch(1));
+  const first = new WeakRef(stream.recent(0)?.batches[0] ?? {});
+  for (let seq = 2; seq <= 100; seq++) stream.append(batch(seq));
+  stream.recent(99);
+  // A reference that was made or read in this turn holds on until the next.
+  await new Promise(setImmediate);
+  collect();
+  expect(first.deref()).toBeUndefined();
 });
 
 test('the columns are copied: the caller may write into its arrays afterwards', () => {
