@@ -10,11 +10,6 @@ export interface Watch {
   readonly cell: AlertCell;
 }
 
-interface Watched {
-  readonly series: Series;
-  readonly watches: readonly Watch[];
-}
-
 type CellOf = (ruleId: string, device: string, metric: string) => AlertCell;
 
 const none: readonly Watch[] = [];
@@ -28,7 +23,9 @@ export class RuleSet {
   readonly #byDevice = new Map<string, CompiledRule[]>();
   readonly #byMetric = new Map<string, CompiledRule[]>();
   readonly #anywhere: CompiledRule[] = [];
-  readonly #watched = new Map<number, Watched>();
+  /** By series number: whom the watches are of, and the watches. Empty as long as there are no rules. */
+  readonly #series: (Series | undefined)[] = [];
+  readonly #watches: (readonly Watch[] | undefined)[] = [];
   readonly #cellOf: CellOf;
 
   /** `previous` lends what it compiled for rules that are the same object still. */
@@ -48,11 +45,14 @@ export class RuleSet {
   }
 
   watches(series: Series): readonly Watch[] {
-    const known = this.#watched.get(series.id);
+    if (this.#rules.size === 0) return none;
+    const { id } = series;
+    const known = this.#series[id];
     // The number of a series whose commit failed may come again for another one, so the number alone proves nothing.
-    if (known && known.series.device === series.device && known.series.metric === series.metric) return known.watches;
+    if (known && known.device === series.device && known.metric === series.metric) return this.#watches[id] ?? none;
     const watches = this.#find(series);
-    this.#watched.set(series.id, { series, watches });
+    this.#series[id] = series;
+    this.#watches[id] = watches;
     return watches;
   }
 
