@@ -5,6 +5,8 @@ import type { SeriesDirectory } from '../domain/series.ts';
 
 type Mutable<T> = { -readonly [key in keyof T]: T[key] };
 
+const noAttributes: DeviceRecord['attributes'] = {};
+
 /** Every device that was ever heard of, as the commits tell it. */
 export class DeviceDirectory {
   readonly #names: SeriesDirectory;
@@ -30,10 +32,16 @@ export class DeviceDirectory {
   /** What the engine knows. Who was online when the gateway ended has no connection now: unknown until it says so again. */
   load(records: readonly DeviceRecord[]): void {
     for (const record of records) {
+      const hasNone = Object.keys(record.attributes).length === 0;
       const wasOnline = record.status === 'online';
       const status = wasOnline ? null : record.status;
       this.#order.add(record.device);
-      this.#devices.set(record.device, { ...record, status, statusCause: wasOnline ? null : record.statusCause });
+      this.#devices.set(record.device, {
+        ...record,
+        attributes: hasNone ? noAttributes : record.attributes,
+        status,
+        statusCause: wasOnline ? null : record.statusCause,
+      });
     }
   }
 
@@ -83,7 +91,7 @@ export class DeviceDirectory {
         status: null,
         statusAt: null,
         statusCause: null,
-        attributes: {},
+        attributes: noAttributes,
         clockCorrected: 0,
         provisioned: null,
       };

@@ -19,6 +19,8 @@ export class SeriesRegistry implements SeriesDirectory {
   /** Index 0 stays empty: ids begin at 1. */
   readonly #series: (Series | undefined)[] = [undefined];
   #persisted = 0;
+  /** Each name once, however many series have it. */
+  readonly #metrics = new Map<string, string>();
 
   constructor(limits: SeriesLimits) {
     this.#limits = limits;
@@ -79,7 +81,7 @@ export class SeriesRegistry implements SeriesDirectory {
       );
     }
     const id = this.#series.length;
-    this.#put({ id, device: ownText(device), metric: ownText(metric) });
+    this.#put({ id, device, metric });
     return id;
   }
 
@@ -112,13 +114,22 @@ export class SeriesRegistry implements SeriesDirectory {
     if (metrics?.size === 0) this.#byDevice.delete(device);
   }
 
-  #put(series: Series): void {
-    this.#series[series.id] = series;
-    let metrics = this.#byDevice.get(series.device);
-    if (!metrics) {
-      metrics = new Map();
-      this.#byDevice.set(series.device, metrics);
+  #put({ id, device, metric }: Series): void {
+    const siblings = this.#byDevice.get(device);
+    const [sibling] = siblings?.values() ?? [];
+    const named = sibling === undefined ? ownText(device) : this.series(sibling).device;
+    const series = { id, device: named, metric: this.#ownMetric(metric) };
+    this.#series[id] = series;
+    if (siblings) siblings.set(series.metric, id);
+    else this.#byDevice.set(series.device, new Map([[series.metric, id]]));
+  }
+
+  #ownMetric(metric: string): string {
+    let own = this.#metrics.get(metric);
+    if (own === undefined) {
+      own = ownText(metric);
+      this.#metrics.set(own, own);
     }
-    metrics.set(series.metric, series.id);
+    return own;
   }
 }

@@ -18,6 +18,7 @@ import {
 } from './database.ts';
 import { ErasureFilter, readErasures } from './erasing/erasure.ts';
 import { readMeta, writeMeta } from './rows/meta.ts';
+import { noAttributes } from './rows/device-rows.ts';
 import { readOpenCommands } from './rows/command-rows.ts';
 import { QuarantineRows } from './rows/quarantine-rows.ts';
 import type { SeriesState } from './series-state.ts';
@@ -92,10 +93,14 @@ function deviceIn(row: Row): DeviceRecord {
     status: textOrNullIn(row, 3) as DeviceStatus | null,
     statusAt: numberOrNullIn(row, 4),
     statusCause: textOrNullIn(row, 5) as StatusCause | null,
-    attributes: JSON.parse(textIn(row, 6)) as Record<string, Value>,
+    attributes: attributesIn(textIn(row, 6)),
     clockCorrected: numberIn(row, 7),
     provisioned: row[8] === null ? null : (JSON.parse(textIn(row, 8)) as Provisioned),
   };
+}
+
+function attributesIn(text: string): DeviceRecord['attributes'] {
+  return text === '{}' ? noAttributes : (JSON.parse(text) as Record<string, Value>);
 }
 
 function readSeries(statements: Statements, state: WriterState): void {

@@ -75,7 +75,7 @@ export interface DeviceState {
   /** As of the start, or of the last fact if that is later; `WriterState.lastSeen` also knows of its readings. */
   lastSeen: number;
   /** Its series; they outlive it when it is forgotten. */
-  series: SeriesState[];
+  series: readonly SeriesState[];
   /** It has no row: only its series are left. Its next reading brings it back. */
   isForgotten: boolean;
 }

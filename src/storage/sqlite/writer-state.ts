@@ -43,12 +43,20 @@ export class WriterState {
   readonly rollupsWanted = new Set<number>();
   /** Commits from here on may hold readings that no chunk holds. */
   replayFrom = 1;
+  /** Each name of a metric once: it comes over from another thread, or out of the file, as a text of its own each time. */
+  readonly #metrics = new Map<string, string>();
 
   addSeries(id: number, device: string, metric: string): SeriesState {
     const owner = this.devices.get(device) ?? this.#addForgotten(device);
-    const state = new SeriesState(id, owner, metric, this.newest);
+    let name = this.#metrics.get(metric);
+    if (name === undefined) {
+      name = metric;
+      this.#metrics.set(name, name);
+    }
+    const state = new SeriesState(id, owner, name, this.newest);
     this.newest.add(id);
-    owner.series.push(state);
+    // A copy has no room to spare, where an array that grows has it for sixteen more.
+    owner.series = [...owner.series, state];
     this.series[id] = state;
     this.heads[id] = state.head;
     return state;
@@ -141,7 +149,7 @@ export class WriterState {
       const device = series?.device;
       if (!device) continue;
       // The last ones of their device, too.
-      device.series.pop();
+      device.series = device.series.slice(0, -1);
       if (device.isForgotten && device.series.length === 0) this.#drop(device);
     }
     this.series.length = mark;

@@ -42,6 +42,9 @@ export class DeviceRows {
   }
 }
 
+/** Most devices tell nothing of themselves, and 25,000 empty objects are a megabyte. */
+export const noAttributes: DeviceRecord['attributes'] = {};
+
 /** A device on its first appearance. */
 export function newDevice(device: string, at: number): DeviceRecord {
   return {
@@ -51,7 +54,7 @@ export function newDevice(device: string, at: number): DeviceRecord {
     status: null,
     statusAt: null,
     statusCause: null,
-    attributes: {},
+    attributes: noAttributes,
     clockCorrected: 0,
     provisioned: null,
   };
