@@ -10,8 +10,11 @@ interface Remembered {
   waiting: Receipt | null;
 }
 
-/** By client, then by packet id: a number as a key costs a tenth of a string that is made for the purpose. */
-type Generation = Map<string, Map<number, Remembered>>;
+/**
+ * By client, then by packet id: a number as a key costs a tenth of a string that is made for the purpose. Of what is
+ * settled, as most is, nothing but the hash is left.
+ */
+type Generation = Map<string, Map<number, Remembered | number>>;
 
 /**
  * Recognises messages that were delivered before: a DUP whose original is unsettled joins its receipt, one that was
@@ -26,7 +29,7 @@ export class RedeliveryBook {
   #old: Generation = new Map();
 
   load(settled: readonly SettledMessage[]): void {
-    for (const message of settled) this.#remember(message, { hash: message.hash, waiting: null });
+    for (const message of settled) this.#remember(message, message.hash);
   }
 
   /**
@@ -35,7 +38,11 @@ export class RedeliveryBook {
    */
   admit(identity: SettledMessage, repeated: boolean, receipt: Receipt): Receipt | null {
     const known = repeated ? this.#find(identity) : undefined;
-    if (known?.hash === identity.hash) {
+    if (known === identity.hash) {
+      receipt();
+      return null;
+    }
+    if (typeof known === 'object' && known.hash === identity.hash) {
       if (known.waiting) known.waiting = inTurn(known.waiting, receipt);
       else receipt();
       return null;
@@ -46,6 +53,7 @@ export class RedeliveryBook {
       const { waiting } = remembered;
       remembered.waiting = null;
       if (failure) this.#forget(identity, remembered);
+      else this.#settle(identity, remembered);
       waiting?.(failure);
     };
   }
@@ -53,14 +61,14 @@ export class RedeliveryBook {
   /** Whether the same message waits for its receipt. A QoS 2 packet id stands for one message until then (MQTT 4.3.3). */
   isOpen(identity: SettledMessage): boolean {
     const known = this.#find(identity);
-    return known !== undefined && known.waiting !== null && known.hash === identity.hash;
+    return typeof known === 'object' && known.waiting !== null && known.hash === identity.hash;
   }
 
-  #find({ client, packetId }: SettledMessage): Remembered | undefined {
+  #find({ client, packetId }: SettledMessage): Remembered | number | undefined {
     return this.#young.get(client)?.get(packetId) ?? this.#old.get(client)?.get(packetId);
   }
 
-  #remember({ client, packetId }: SettledMessage, remembered: Remembered): void {
+  #remember({ client, packetId }: SettledMessage, remembered: Remembered | number): void {
     if (this.#youngCount === generationMax) {
       this.#old = this.#young;
       this.#young = new Map();
@@ -73,6 +81,13 @@ export class RedeliveryBook {
     }
     messages.set(packetId, remembered);
     this.#youngCount++;
+  }
+
+  #settle({ client, packetId }: SettledMessage, remembered: Remembered): void {
+    for (const generation of [this.#young, this.#old]) {
+      const messages = generation.get(client);
+      if (messages?.get(packetId) === remembered) messages.set(packetId, remembered.hash);
+    }
   }
 
   /** Unless a newer message has its packet id by now. What the packet id stood for before stays forgotten, too. */
