@@ -2,6 +2,7 @@ import { Aedes, type AedesOptions, type Subscription } from 'aedes';
 import type { SubscribedTopics } from './express-lane-topics.ts';
 import { FilterTree } from './filter-tree.ts';
 import { GuardedConnection } from './guarded-connection.ts';
+import { makeNoNumbersAhead } from './packet-numbers.ts';
 import { PubrecOrder } from './pubrec-order.ts';
 
 type Publish = Parameters<Aedes['publish']>;
@@ -21,6 +22,7 @@ export class Relay extends Aedes {
 
   constructor(options: AedesOptions) {
     super(options);
+    makeNoNumbersAhead();
     this.on('client', (client) => {
       // A clean session ends the one that was there before (MQTT 3.1.1 section 3.1.2.4).
       if (client.clean) this.#forget(client.id, [...(this.#lasting.get(client.id) ?? [])]);
