@@ -1,67 +1,89 @@
 /**
- * What 100,000 slow series weigh: one reading a minute each, in batches as a gateway commits them, over hours of a clock
- * that runs fast; the process is this one, so the engine's threads are in it. The log must stay bounded meanwhile.
+ * What a gateway weighs with 100,000 slow series: 25,000 devices of 4 metrics, each of which sends a message a minute over
+ * MQTT at QoS 1. All of it is the real thing but the clock, which runs fast; before it is turned on, the engine comes to
+ * the end of what it has to do, so that sealing, merging and summing up get the turns that they would have. The process
+ * that is weighed holds the gateway and nothing else. The log must stay bounded meanwhile.
  *
  *   node test/bench/slow-series.ts [series] [minutes]
  */
-import { readFileSync } from 'node:fs';
-import { silentLog } from '../../src/base/log.ts';
-import { ReadingBuilder } from '../../src/domain/reading-builder.ts';
-import { createSqliteEngine } from '../../src/storage/sqlite/engine.ts';
-import { FakeClock } from '../support/fake-clock.ts';
-import { commitOf } from '../support/storage-commits.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { clockBegin, ClockedGateway } from './clocked-gateway.ts';
 import { report } from './figure.ts';
-import { begin } from './history-data.ts';
+import { GatewayFacts } from './gateway-facts.ts';
+import { packetId, publishPacket, Sender } from './sender.ts';
 import { mustEqual, shown } from './statistics.ts';
 
 const seriesCount = Number(process.argv[2] ?? 100_000);
-const minutes = Number(process.argv[3] ?? 180);
+const minutes = Number(process.argv[3] ?? 60);
+const aimBytes = 300 << 20;
+const metricsPerDevice = 4;
+const devices = seriesCount / metricsPerDevice;
 const batches = 20;
-const perBatch = seriesCount / batches;
+const perBatch = devices / batches;
+const batchMs = 60_000 / batches;
+const connections = 8;
+const mebibytes = (bytes: number): string => `${(bytes / (1 << 20)).toFixed(0)} MiB`;
+
+// Whoever starts a gateway for the first time pays for what later starts find kept.
+const before = tempFolder();
+await (await ClockedGateway.start(before.path)).stop();
+before.remove();
 
 const folder = tempFolder();
-const clock = new FakeClock();
-const engine = createSqliteEngine({ dir: folder.path, clock, log: silentLog });
-await engine.open();
-let seq = 0;
+const gateway = await ClockedGateway.start(folder.path);
+const lanes = await Promise.all(
+  Array.from({ length: connections }, async (_, lane) => {
+    const sender = await Sender.connect(gateway.mqttPort, `lane-${lane}`);
+    return { sender, sent: 0 };
+  }),
+);
+let acknowledged = 0;
+let published = 0;
+let allAcknowledged = Promise.withResolvers<void>();
+for (const { sender } of lanes) {
+  sender.broken.catch((error: unknown) => allAcknowledged.reject(error));
+  sender.onAcks((count) => {
+    acknowledged += count;
+    if (acknowledged === published) allAcknowledged.resolve();
+  });
+}
+
+let facts = await gateway.advance(0);
+const idle = facts.rss;
+let rssMax = 0;
 let logMax = 0;
 for (let minute = 0; minute < minutes; minute++) {
   for (let batch = 0; batch < batches; batch++) {
-    const at = begin + minute * 60_000 + batch * 3_000;
-    const readings = new ReadingBuilder(perBatch);
-    const first = batch * perBatch + 1;
-    for (let series = first; series < first + perBatch; series++) {
-      readings.add(series, at + (series % 2_900), 20 + ((minute * 7 + series) % 300) / 10);
-    }
-    const newSeries =
-      minute > 0
-        ? []
-        : Array.from({ length: perBatch }, (_, index) => ({
-            id: first + index,
-            device: `slow-${Math.floor((first + index) / 4)}`,
-            metric: `metric-${(first + index) % 4}`,
-          }));
-    await engine.commit(commitOf(++seq, [], { at, newSeries, readings: readings.build() }));
-    clock.advance(3_000);
+    await publish(minute, batch);
+    facts = await gateway.advance(batchMs);
+    rssMax = Math.max(rssMax, facts.rss);
+    logMax = Math.max(logMax, facts.stats.logReadings);
   }
-  const { logReadings } = await engine.reader.stats();
-  logMax = Math.max(logMax, logReadings);
+  if (minute % 10 === 9) {
+    const { stats, rss, anonymous } = facts;
+    console.log(
+      `  ${minute + 1} minutes: ${mebibytes(rss)} resident (${mebibytes(anonymous)} of them no file), ${shown(stats.chunks)} chunks, ${shown(stats.headReadings)} readings in heads`,
+    );
+  }
 }
-const rss = Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1_024;
-const { chunkReadings, headReadings, chunks, usedBytes, sealedBytes, mergedBytes } = await engine.reader.stats();
+const { chunkReadings, headReadings, chunks, usedBytes, sealedBytes, mergedBytes } = facts.stats;
 mustEqual('readings in chunks and heads', chunkReadings + headReadings, seriesCount * minutes);
-await engine.close();
+for (const { sender } of lanes) sender.close();
+await new GatewayFacts(gateway.httpPort).mustHold(published, seriesCount * minutes);
+await gateway.stop();
 folder.remove();
 
 console.log(
   `${shown(seriesCount)} series, ${shown(minutes)} minutes: ${shown(chunks)} chunks of ${(chunkReadings / chunks).toFixed(0)} readings, at most ${shown(logMax)} readings in the log, written again ${(mergedBytes / sealedBytes).toFixed(2)} times`,
 );
+console.log(
+  `  idle ${mebibytes(idle)}, at most ${mebibytes(rssMax)} (${mebibytes(facts.peak)} in passing), at the end ${mebibytes(facts.rss)}`,
+);
 report({
-  what: `history: resident, ${shown(seriesCount)} series at one reading a minute`,
-  aim: '≤ 300 MiB',
-  measured: `${shown(rss / 1_048_576)} MiB`,
-  met: rss <= 300 * 1_048_576,
+  what: `history: resident at most, ${shown(seriesCount)} series at one reading a minute`,
+  aim: `≤ ${mebibytes(aimBytes)}`,
+  measured: mebibytes(rssMax),
+  met: rssMax <= aimBytes,
 });
 report({
   what: 'history: bytes a reading of slow series, the whole file',
@@ -69,3 +91,28 @@ report({
   measured: (usedBytes / (seriesCount * minutes)).toFixed(2),
   met: null,
 });
+
+/** What the devices of a batch send in a minute; resolves when all of it is acknowledged. */
+async function publish(minute: number, batch: number): Promise<void> {
+  const at = clockBegin + minute * 60_000 + batch * batchMs;
+  allAcknowledged = Promise.withResolvers<void>();
+  published += perBatch;
+  for (const [index, lane] of lanes.entries()) {
+    const packets: Buffer[] = [];
+    for (let device = batch * perBatch + index; device < (batch + 1) * perBatch; device += connections) {
+      packets.push(
+        publishPacket(
+          `devices/slow-${device}/telemetry`,
+          packetId(lane.sent++),
+          `{"ts":${at + (device % 2_900)},"values":{"temperature":${value(minute, device, 20)},"humidity":${value(minute, device + 1, 40)},"pressure":${value(minute, device + 2, 990)},"battery":${value(minute, device + 3, 3)}}}`,
+        ),
+      );
+    }
+    lane.sender.send(Buffer.concat(packets));
+  }
+  await allAcknowledged.promise;
+}
+
+function value(minute: number, seed: number, base: number): number {
+  return base + ((minute * 7 + seed) % 300) / 10;
+}
