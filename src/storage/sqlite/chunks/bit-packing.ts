@@ -19,16 +19,30 @@ export function packBits(numbers: Uint32Array, count: number, width: number, byt
   let position = at;
   let pending = 0;
   let pendingWidth = 0;
+  // Two bytes at a time where a number and what is pending before it fit a word together; one test for each number.
+  const isNarrow = width <= 16;
   for (let index = 0; index < count; index++) {
-    pending |= (numbers[index] ?? 0) << pendingWidth;
+    pending |= numbers[index] << pendingWidth;
     pendingWidth += width;
+    if (isNarrow) {
+      if (pendingWidth < 16) continue;
+      bytes[position] = pending;
+      bytes[position + 1] = pending >>> 8;
+      position += 2;
+      pending >>>= 16;
+      pendingWidth -= 16;
+      continue;
+    }
     while (pendingWidth >= 8) {
       bytes[position++] = pending;
       pending >>>= 8;
       pendingWidth -= 8;
     }
   }
-  if (pendingWidth > 0) bytes[position] = pending;
+  for (; pendingWidth > 0; pendingWidth -= 8) {
+    bytes[position++] = pending;
+    pending >>>= 8;
+  }
 }
 
 /** A block of packed differences: where its numbers go, and how one follows from the other. */

@@ -135,6 +135,15 @@ function writePacked(writer: ByteWriter, numbers: Float64Array, from: number, en
   const { order, frame, width } = measured;
   const count = end - from - 1;
   let base = (numbers[from] ?? 0) + frame;
+  if (width <= packedWidthMax) {
+    for (let index = 0; index < count; index++) {
+      const number = numbers[from + 1 + index];
+      plane[index] = number - base;
+      if (order === 1) base = number + frame;
+    }
+    writePlane(writer, count, width);
+    return;
+  }
   for (let index = 0; index < count; index++) {
     const number = numbers[from + 1 + index] ?? 0;
     differences[index] = number - base;

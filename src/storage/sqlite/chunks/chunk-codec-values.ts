@@ -42,6 +42,18 @@ function scaledExactly(value: number, power: number): number {
   return isExact ? whole : Number.NaN;
 }
 
+/** Scales values from `from` on into `scaled`, as `scaledExactly`; returns where the first is that cannot be, or `count`. */
+function scaleRun(values: Float64Array, from: number, count: number, power: number): number {
+  for (let index = from; index < count; index++) {
+    const value = values[index];
+    const whole = Math.round(value * power);
+    const isExact = whole / power === value && whole < integerLimit && whole > -integerLimit;
+    if (!isExact || (whole === 0 && Object.is(whole, -0))) return index;
+    scaled[index] = whole;
+  }
+  return count;
+}
+
 /** The fewest decimal places, more than `known`, that `value` has; undefined when it is no short decimal. */
 function moreDigits(value: number, known: number): number | undefined {
   for (let digits = known + 1; digits <= digitsMax; digits++) {
@@ -59,12 +71,9 @@ function scaleDecimals(values: Float64Array, count: number): { digits: number; s
   let negativeZeroCount = 0;
   let index = 0;
   while (index < count) {
+    index = scaleRun(values, index, count, power);
+    if (index === count) break;
     const value = values[index] ?? 0;
-    const whole = scaledExactly(value, power);
-    if (!Number.isNaN(whole)) {
-      scaled[index++] = whole;
-      continue;
-    }
     if (Object.is(value, -0)) {
       negativeZeroCount++;
     } else {

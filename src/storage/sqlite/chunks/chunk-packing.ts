@@ -1,7 +1,7 @@
 import { chunkCountMax } from './chunk-codec-bytes.ts';
 import type { PackedChunk } from './chunk-rows.ts';
 import { packChunk, packSharing } from './chunk-rows.ts';
-import { encodeTimeColumn, type TimeColumn } from './chunk-codec-columns.ts';
+import { encodeTimeColumn, isSameTimes, type TimeColumn } from './chunk-codec-columns.ts';
 import type { Stretch } from './head.ts';
 
 /** Rows `begin` to `end` (excluded, 1 to 4,096) of a stretch, to be packed into one chunk. */
@@ -71,12 +71,14 @@ function groupsOf(pieces: readonly ChunkPiece[]): Group[] {
 
 /** All of `times` are among `all`, and they are enough of them. */
 function isMostOf(times: Float64Array, all: Float64Array): boolean {
-  if (times.length < all.length * presentShare) return false;
+  if (isSameTimes(times, all)) return true;
+  const [count, end] = [times.length, all.length];
+  if (count < end * presentShare) return false;
   let place = 0;
-  for (const time of times) {
-    while (place < all.length && all[place] < time) place++;
-    if (place === all.length || all[place] !== time) return false;
-    place++;
+  for (let index = 0; index < count; index++, place++) {
+    const time = times[index];
+    while (place < end && all[place] < time) place++;
+    if (place === end || all[place] !== time) return false;
   }
   return true;
 }

@@ -94,7 +94,9 @@ function summarize(values: Float64Array): { min: number; max: number; sum: numbe
   let min = values[0];
   let max = min;
   let sum = 0;
-  for (const value of values) {
+  const count = values.length;
+  for (let row = 0; row < count; row++) {
+    const value = values[row];
     if (value < min) min = value;
     if (value > max) max = value;
     sum += value;
