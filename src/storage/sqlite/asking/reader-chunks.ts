@@ -1,4 +1,4 @@
-import type { DamagedStretch } from '../../../history/queries.ts';
+import type { DamagedStretch, SeriesRange } from '../../../history/queries.ts';
 import type { Summary } from '../../../history/summary.ts';
 import { chunkCountMax } from '../chunks/chunk-codec-bytes.ts';
 import { chunkCodec, isOfNumbers, unpackChunk, unpackNumbersInto } from '../chunks/chunk-rows.ts';
@@ -45,7 +45,7 @@ const brief: Stretch = {
 /** Estimated cost of what the thread did for a question, µs: what it is bounded by, so that nothing measures time. */
 const statementCost = 10;
 const rowCost = 1;
-const readingCost = 0.025;
+const readingCost = 0.015;
 const indexCost = 0.1;
 /** Chunks of a series up to which each is looked at when readings are only estimated. */
 const sampledMax = 256;
@@ -60,6 +60,8 @@ export class SnapshotChunks {
   readonly #statements: Statements;
   readonly #damaged = new Map<number, DamagedStretch>();
   #facts: SeriesFacts | null = null;
+  /** Where no late chunks were found last: who asks of many short stretches asks once for all of them. */
+  #freeOfLate: SeriesRange | null = null;
 
   constructor(statements: Statements) {
     this.#statements = statements;
@@ -106,17 +108,32 @@ export class SnapshotChunks {
       const chunk = this.#chunkIn(row, series, false);
       if (chunk.timeMin >= to) return;
       yield chunk;
+      // The next one is not looked at: its bytes are the dearest part of a row.
+      if (chunk.timeMax >= to - 1) return;
     }
+  }
+
+  /** The chunk in order that reaches over all of `[from, to)`, so that no other touches it; null where there is none. */
+  covering(series: number, from: number, to: number): ChunkRow | null {
+    this.effort += statementCost;
+    const row = this.#statements
+      .get(`SELECT ${withBytes} WHERE c.series = ? AND c.late = 0 AND c.time_max >= ? ORDER BY c.time_max`)
+      .get(series, to - 1);
+    const chunk = row && this.#chunkIn(row, series, false);
+    return chunk && chunk.timeMin <= from ? chunk : null;
   }
 
   /** Late chunks that touch `[from, to)`, by the time at which they begin. */
   late(series: number, from: number, to: number): ChunkRow[] {
+    const free = this.#freeOfLate;
+    if (free && free.series === series && from >= free.from && to <= free.to) return [];
     this.effort += statementCost;
     const rows = this.#statements
       .get(
         `SELECT ${columns} FROM kept_chunk c WHERE c.series = ? AND c.late = 1 AND c.time_max >= ? AND c.time_min < ? ORDER BY c.time_min`,
       )
       .all(series, from, to);
+    if (rows.length === 0) this.#freeOfLate = { series, from, to };
     return rows.map((row) => this.#chunkIn(row, series, true));
   }
 
@@ -173,9 +190,9 @@ export class SnapshotChunks {
    * again.
    */
   unpack(chunk: ChunkRow, isBrief: boolean): Stretch | null {
-    this.effort += statementCost + chunk.count * readingCost;
+    const hasBytes = chunk.row.length > bytesAt;
+    this.effort += (hasBytes ? 0 : statementCost) + chunk.count * readingCost;
     try {
-      const hasBytes = chunk.row.length > bytesAt;
       const row = hasBytes ? chunk.row : this.#statements.get(`SELECT ${withBytes} WHERE c.id = ?`).get(chunk.id);
       if (!row) throw new CorruptStoreError('a chunk is gone');
       const codec = numberIn(row, codecAt);

@@ -14,6 +14,7 @@ import type { Sample } from '../../../history/reader.ts';
 import { CorruptStoreError } from '../database.ts';
 import { firstFrom, headBefore, headFrom, lastBefore } from './reader-boundaries.ts';
 import type { SnapshotChunks } from './reader-chunks.ts';
+import type { Rows } from './reader-columns.ts';
 import type { HeadRange } from './reader-heads.ts';
 import { isCutShort, unsealedOf } from './reader-heads.ts';
 import type { RollupUse } from './reader-rollups.ts';
@@ -23,7 +24,7 @@ import type { Segment } from './reader-segments.ts';
 import { segmentsOf } from './reader-segments.ts';
 import type { Sources } from './reader-task.ts';
 import { runEffortMax } from './reader-task.ts';
-import { walk } from './reader-walk.ts';
+import { rowsIn, walk } from './reader-walk.ts';
 import { rollupId, windowBegin } from '../rollups/rollup-key.ts';
 import type { Span } from '../rollups/rollup-reader.ts';
 
@@ -116,7 +117,7 @@ export class SeriesFold {
     if (!this.#fold && !this.#numberBefore.seek(sources, unsealedOf(chunks, series, heads, headsAt))) return false;
     const head = unsealedOf(chunks, series, heads, headsAt + 1);
     const facts = rollups.facts(series);
-    const segments = segmentsOf(rollups, { series, from: this.#at, to }, { facts, head, tiers: this.#tiers() });
+    const segments = segmentsOf(rollups, { series, from: this.#at, to }, { facts, head, tiers: this.#tiers(chunks) });
     const fold = this.#fold ?? this.#begin(sources, headsAt, segments, facts.rawFrom);
     for (const segment of segments) {
       this.#resolution = coarser(this.#resolution, segment.tier);
@@ -141,10 +142,15 @@ export class SeriesFold {
     });
   }
 
-  /** Rollups that say the same as the readings, bucket by bucket. */
-  #tiers(): RollupTier[] {
+  /**
+   * Rollups that say the same as the readings, bucket by bucket: those that lie in one. Where buckets are no whole minutes
+   * a minute over an edge is told by its readings, which is worth it where a bucket is longer than what holds them.
+   */
+  #tiers(chunks: SnapshotChunks): RollupTier[] {
     if (this.#source === 'readings') return [];
-    return (['hour', 'minute'] as const).filter((tier) => this.#grid.isOn(rollupTiers[tier].bucketMs));
+    const whole = (['hour', 'minute'] as const).filter((tier) => this.#grid.isOn(rollupTiers[tier].bucketMs));
+    if (whole.length > 0) return whole;
+    return this.#holdsChunks(chunks, { from: this.#at, to: this.#question.range.to }) ? ['minute'] : [];
   }
 
   #begin(sources: Sources, headsAt: number, segments: readonly Segment[], rawFrom: number): BucketFold {
@@ -253,7 +259,7 @@ export class SeriesFold {
       // Where one is damaged, window by window: the others are as good as ever.
       const to = isDamaged ? Math.min(windowBegin(tier, from) + windowMs, segment.to) : segment.to;
       try {
-        if (!this.#addWindows(sources, fold, tier, { from, to })) return false;
+        if (!this.#addWindows(sources, fold, tier, { ...segment, from, to })) return false;
       } catch (error) {
         if (!(error instanceof CorruptStoreError)) throw error;
         if (isDamaged && !this.#passDamaged(sources, fold, { ...segment, tier, from, to }, head)) return false;
@@ -263,18 +269,33 @@ export class SeriesFold {
     return true;
   }
 
-  #addWindows({ chunks, rollups }: Sources, fold: BucketFold, tier: RollupTier, { from, to }: Span): boolean {
+  #addWindows(sources: Sources, fold: BucketFold, tier: RollupTier, { from, to, isPurged }: Segment): boolean {
+    const { chunks, rollups } = sources;
     const { series } = this.#question.range;
     const { bucketMs } = rollupTiers[tier];
+    if (!this.#grid.isOn(bucketMs)) chunks.late(series, from, to);
     for (const columns of rollups.windows(series, tier, from, to, this.#use.parts)) {
       chunks.effort += (columns.to - columns.from) * rollupRowCost * (this.#use.isOneByOne ? 4 : 1);
-      addRollups(fold, this.#grid, columns, this.#use);
+      for (; columns.from < columns.to; columns.from++) {
+        columns.from = addRollups(fold, this.#grid, columns, this.#use, isPurged ? null : bucketMs);
+        if (columns.from === columns.to || fold.isFull) break;
+        const begin = columns.begins[columns.from];
+        this.#addOver(chunks, fold, { series, from: begin, to: begin + bucketMs });
+      }
       this.#at = Math.min(columns.begins[columns.to - 1] + bucketMs, to);
       if (fold.isFull) return true;
       if (chunks.effort >= runEffortMax) return false;
     }
     this.#at = to;
     return true;
+  }
+
+  /** The readings of a bucket of a rollup that lies over an edge. Nothing unsealed lies over it. */
+  #addOver(chunks: SnapshotChunks, fold: BucketFold, range: SeriesRange): void {
+    for (const rows of rowsOver(chunks, range)) {
+      chunks.effort += (rows.end - rows.begin) * this.#readingCost;
+      fold.addReadings(rows.columns, rows.begin, rows.end);
+    }
   }
 
   /** A damaged window: its readings tell, if they are kept. */
@@ -311,6 +332,21 @@ function columnAt(buckets: BucketColumns, kept: BucketColumns | null, index: num
   const values = new Map<number, Value | null>();
   if (kept) for (const [row, time] of kept.times.entries()) values.set(time, kept.columns[index][row]);
   return Array.from({ length: buckets.count }, (_, row) => values.get(buckets.times[row]) ?? null);
+}
+
+/** The sealed readings of a short range, most often in one chunk, which needs no walk. Each good until the next is asked for. */
+function* rowsOver(chunks: SnapshotChunks, range: SeriesRange): Generator<Rows, void, undefined> {
+  const { series, from, to } = range;
+  const chunk = chunks.late(series, from, to).length === 0 ? chunks.covering(series, from, to) : null;
+  if (chunk) {
+    const columns = chunks.unpack(chunk, true);
+    if (columns) yield rowsIn(columns, from, to);
+    return;
+  }
+  for (const piece of walk(chunks, range, null, true)) {
+    const rows = piece.rows();
+    if (rows) yield rows;
+  }
 }
 
 /** A segment told by this tier makes an answer this coarse. */

@@ -28,19 +28,35 @@ export function rollupUse({ extremes, sums, ends }: BucketNeeds, isOneByOne: boo
   return { parts, isOneByOne };
 }
 
-/** Adds rows `columns.from` to `columns.to` to a fold. */
-export function addRollups(fold: BucketFold, grid: Grid, columns: RollupColumns, use: RollupUse): void {
+/**
+ * Adds rows `columns.from` to `columns.to` to a fold. Returns the row before which it stopped, because it may reach over the
+ * edge of a bucket and its readings have to tell, or `columns.to`. `wholeMs`: how long each of them is; null where there
+ * are no readings to tell.
+ */
+export function addRollups(
+  fold: BucketFold,
+  grid: Grid,
+  columns: RollupColumns,
+  use: RollupUse,
+  wholeMs: number | null,
+): number {
   if (use.isOneByOne) {
-    for (let row = columns.from; row < columns.to && !fold.isFull; row++) addOne(fold, grid, columns.summaryAt(row));
-    return;
+    for (let row = columns.from; row < columns.to && !fold.isFull; row++) {
+      if (wholeMs === null) addOne(fold, grid, columns.summaryAt(row));
+      else if (!fold.addSummary(columns.summaryAt(row))) return row;
+    }
+    return columns.to;
   }
+  const length = wholeMs ?? 1;
   for (let row = columns.from; row < columns.to && !fold.isFull; ) {
     const edge = grid.next(grid.begin(columns.begins[row]));
-    let end = row + 1;
-    while (end < columns.to && columns.begins[end] < edge) end++;
+    let end = row;
+    while (end < columns.to && columns.begins[end] + length <= edge) end++;
+    if (end === row) return row;
     fold.addSummary(joined(columns, row, end, use.parts));
     row = end;
   }
+  return columns.to;
 }
 
 /** A bucket of a rollup that reaches over the edge of a bucket, which happens only where it is all there is, counts where it begins. */
