@@ -207,6 +207,29 @@ export class SnapshotChunks {
     }
   }
 
+  /**
+   * Unpacks a chunk of numbers whose bytes were asked for into columns from index `at` on, where as many fit as its row says.
+   * False for any other, and for one that cannot be unpacked, which is for `unpack` to note: what the columns hold is
+   * then undefined.
+   */
+  unpackInto(
+    chunk: ChunkRow,
+    columns: { readonly times: Float64Array; readonly values: Float64Array },
+    at: number,
+  ): boolean {
+    const { row } = chunk;
+    if (row.length <= bytesAt) return false;
+    const codec = numberIn(row, codecAt);
+    if (!isOfNumbers(codec)) return false;
+    this.effort += chunk.count * readingCost;
+    try {
+      return unpackNumbersInto(codec, bytesIn(row, bytesAt), bytesOrNullIn(row, timesAt), columns, at) === chunk.count;
+    } catch (error) {
+      if (faultOf(error) !== 'corrupt') throw error;
+      return false;
+    }
+  }
+
   /** What the row of a chunk says of its readings; null when that is nothing. */
   summaryOf({ row, count, timeMin, timeMax }: ChunkRow): Summary | null {
     const min = numberOrNullIn(row, codecAt + 1);

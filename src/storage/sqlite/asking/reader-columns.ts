@@ -1,5 +1,6 @@
 import { valueKind } from '../../../domain/reading.ts';
 import type { SampleColumns } from '../../../domain/sample-columns.ts';
+import type { ChunkRow, SnapshotChunks } from './reader-chunks.ts';
 
 /** Rows `begin` to `end` (excluded) of columns that may be used again for others: to be looked at, or copied, at once. */
 export interface Rows {
@@ -34,6 +35,15 @@ export class GrowingColumns {
     this.#values.set(columns.values.subarray(begin, end), at);
     if (!columns.kinds) return;
     for (let row = begin; row < end; row++) this.#setKind(at + row - begin, columns, row);
+  }
+
+  /** Unpacks a chunk to where it belongs; false, and nothing was added, when that is for `add`: not of numbers, or damaged. */
+  addChunk(chunks: SnapshotChunks, chunk: ChunkRow): boolean {
+    if (this.#kinds) return false;
+    const at = this.#reserve(chunk.count, false);
+    if (chunks.unpackInto(chunk, { times: this.#times, values: this.#values }, at)) return true;
+    this.#count = at;
+    return false;
   }
 
   /** The same, the last row first. */

@@ -9,7 +9,7 @@ import type {
 } from '../../../history/queries.ts';
 import type { PageTextWriter } from '../../../history/text/page-text.ts';
 import { firstAtOrAfter } from '../chunks/head.ts';
-import type { SnapshotChunks } from './reader-chunks.ts';
+import type { ChunkRow, SnapshotChunks } from './reader-chunks.ts';
 import { GrowingColumns, lettersIn } from './reader-columns.ts';
 import type { HeadSlices } from './reader-heads.ts';
 import { isCutShort, unsealedOf } from './reader-heads.ts';
@@ -112,6 +112,8 @@ export function readSeries(chunks: SnapshotChunks, range: SeriesRange, question:
 /** Where readings go as they are unpacked; they are copied or written at once. */
 interface RowSink {
   add(columns: SampleColumns, begin: number, end: number): void;
+  /** All of a chunk at once, where that is quicker; false, and nothing was added, where it cannot be done. */
+  addChunk?(chunks: SnapshotChunks, chunk: ChunkRow): boolean;
 }
 
 function readAscending(
@@ -124,6 +126,11 @@ function readAscending(
   let count = 0;
   let letters = 0;
   for (const piece of walk(chunks, range, head, true)) {
+    const { chunk } = piece;
+    if (chunk && chunk.count <= limit - count && chunks.effort < effortMax && sink.addChunk?.(chunks, chunk)) {
+      count += chunk.count;
+      continue;
+    }
     const rows = piece.rows();
     if (!rows || rows.begin === rows.end) continue;
     const isEnough = count > 0 && (chunks.effort >= effortMax || letters >= textMax);

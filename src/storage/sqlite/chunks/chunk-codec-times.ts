@@ -82,6 +82,7 @@ export function writeTimes(writer: ByteWriter, times: Float64Array, count: numbe
 
 /** Reads `count` times into the beginning of `times`; what comes out is whole, safe and strictly ascending. */
 export function readTimes(reader: ByteReader, kind: TimeKind, times: Float64Array, count: number): void {
+  let pace = 0;
   if (kind === 'bits') {
     readFloatBits(reader, times, count);
     for (let index = 0; index < count; index++) {
@@ -91,12 +92,18 @@ export function readTimes(reader: ByteReader, kind: TimeKind, times: Float64Arra
     const step = reader.varint();
     if (step > stepMax) throw new CorruptChunkError(`a grid of ${step}/${stepUnit} ms; the widest has 2^41`);
     readIntegers(reader, times, count);
-    if (step !== 0) addGrid(times, count, step);
+    // Whole milliseconds, as nearly always: a sum stays exact, and no fraction has to be cut off.
+    if (step % stepUnit === 0) pace = step / stepUnit;
+    else addGrid(times, count, step);
   }
-  for (let index = 1; index < count; index++) {
-    if (!(times[index] > times[index - 1])) {
-      throw new CorruptChunkError(`time ${index} is not later than the one before`);
-    }
+  let previous = Number.NEGATIVE_INFINITY;
+  let grid = 0;
+  for (let index = 0; index < count; index++) {
+    const time = times[index] + grid;
+    grid += pace;
+    if (!(time > previous)) throw new CorruptChunkError(`time ${index} is not later than the one before`);
+    times[index] = time;
+    previous = time;
   }
   // They ascend and are whole, so the ends tell of all between them.
   if (!Number.isSafeInteger(times[0])) throw notWhole(0);
@@ -108,15 +115,5 @@ function notWhole(index: number): CorruptChunkError {
 }
 
 function addGrid(times: Float64Array, count: number, step: number): void {
-  if (step % stepUnit === 0) {
-    // Whole milliseconds, as nearly always: a sum stays exact, and no fraction has to be cut off.
-    const whole = step / stepUnit;
-    let grid = 0;
-    for (let index = 0; index < count; index++) {
-      times[index] += grid;
-      grid += whole;
-    }
-    return;
-  }
   for (let index = 0; index < count; index++) times[index] += Math.floor((index * step) / stepUnit);
 }
