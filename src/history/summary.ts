@@ -1,5 +1,7 @@
 import { valueKind, type Value } from '../domain/reading.ts';
 import { type SampleColumns, sampleValue } from '../domain/sample-columns.ts';
+import { deviationsFrom } from './buckets/column-sums.ts';
+import { PickedNumbers } from './buckets/picked-numbers.ts';
 
 /**
  * What is known of a stretch of readings of one series without the readings: the row of a chunk, or a bucket of a rollup.
@@ -105,7 +107,7 @@ export function summarize(columns: SampleColumns, begin: number, end: number): S
     first: sampleValue(columns, begin),
     last: sampleValue(columns, end - 1),
     more: {
-      deviations: deviationsFrom(sum / numbers, columns, begin, end),
+      deviations: deviationsOf(sum, numbers, columns, begin, end),
       increase,
       linearArea,
       stepArea,
@@ -117,20 +119,12 @@ export function summarize(columns: SampleColumns, begin: number, end: number): S
   };
 }
 
-/** Sum of the squared deviations of rows `begin` to `end` from their `mean`, freed of the rounding in the mean. */
-function deviationsFrom(mean: number, columns: SampleColumns, begin: number, end: number): number {
-  const { values, kinds } = columns;
-  let numbers = 0;
-  let sum = 0;
-  let squares = 0;
-  for (let row = begin; row < end; row++) {
-    if (kinds !== null && kinds[row] === valueKind.text) continue;
-    const deviation = values[row] - mean;
-    sum += deviation;
-    squares += deviation * deviation;
-    numbers++;
-  }
-  return numbers === 0 ? 0 : Math.max(0, squares - (sum * sum) / numbers);
+function deviationsOf(sum: number, numbers: number, columns: SampleColumns, begin: number, end: number): number {
+  if (numbers === 0) return 0;
+  if (numbers === end - begin) return deviationsFrom(sum / numbers, columns.values, begin, end);
+  const picked = new PickedNumbers();
+  const count = picked.take(columns, begin, end);
+  return deviationsFrom(sum / numbers, picked.values, 0, count);
 }
 
 /** The summary of the readings of both, all of `later` being after all of `earlier`; `more` is null unless both know more. */

@@ -24,6 +24,7 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { commitOf, crashImage, plainBuckets } from '../support/storage-commits.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { report } from './figure.ts';
+import { median, mustEqual, quantile, shown } from './statistics.ts';
 
 const deviceCount = 1_000;
 const metrics = ['temperature', 'heart_rate', 'humidity', 'steps', 'battery'];
@@ -140,7 +141,7 @@ function ingestIntoRows(dir: string, ticks: number, seed: number): Ingest {
   const readingsPerSecond = (ticks * seriesCount * 1_000) / (performance.now() - started);
   const counted = database.prepare('SELECT count(*) AS count FROM reading').get()?.['count'];
   database.close();
-  mustEqual('readings in the row store', counted, ticks * seriesCount);
+  mustEqual('readings in the row store', Number(counted), ticks * seriesCount);
   return { readingsPerSecond, commitMs };
 }
 
@@ -194,10 +195,6 @@ async function countBack(engine: Engine, ticks: number): Promise<void> {
   mustEqual('readings in the engine', counted, ticks * seriesCount);
 }
 
-function mustEqual(what: string, found: unknown, expected: number): void {
-  if (found !== expected) throw new Error(`${what}: ${String(found)} instead of ${expected}`);
-}
-
 function engineIn(dir: string, clock = new FakeClock()): Engine {
   return createSqliteEngine({ dir, clock, log: silentLog, resumeWindow: { ms: 900_000, bytes: 256 << 20 } });
 }
@@ -240,7 +237,9 @@ async function compareIngest(ticks: number, seed: number): Promise<void> {
     measured: `${(engineRate / bareRate).toFixed(2)} (bare ${shown(bareRate)} readings/s)`,
     met: engineRate / bareRate >= 0.65,
   });
-  console.log(`  commit           p50 ${quantile(delays, 0.5)} ms, p99 ${quantile(delays, 0.99)} ms`);
+  console.log(
+    `  commit           p50 ${quantile(delays, 0.5).toFixed(2)} ms, p99 ${quantile(delays, 0.99).toFixed(2)} ms`,
+  );
   console.log(`  largest write-ahead log ${shown(walMax / 1024)} KiB`);
 }
 
@@ -350,18 +349,6 @@ async function measureWear(seed: number): Promise<void> {
 /** What this process had the kernel write to storage so far (Linux). */
 function bytesWritten(): number {
   return Number(/^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-}
-
-function quantile(values: readonly number[], share: number): string {
-  return (values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN).toFixed(2);
-}
-
-function shown(count: number): string {
-  return Math.round(count).toLocaleString('en');
 }
 
 const ticks = Number(process.argv[2] ?? 1_300);
