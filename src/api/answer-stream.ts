@@ -10,6 +10,8 @@ export interface StreamOptions {
   readonly clock: Clock;
   /** Writes status and headers; called once, when the first bytes are there. */
   begin(): void;
+  /** Fields behind the last byte; not called when the stream fails. HTTP/1.0 has no place for them. */
+  trailers?(): Readonly<Record<string, string>>;
 }
 
 /** Bytes given to the socket at once: what a slow client must take within `stallMs`. */
@@ -41,6 +43,7 @@ export async function sendStream(chunks: AsyncIterable<Uint8Array>, options: Str
         if ('error' in outcome) throw outcome.error;
         step = outcome.step;
       }
+      if (options.trailers) response.addTrailers(options.trailers());
       response.end();
       return null;
     } catch (error) {

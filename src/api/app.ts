@@ -139,7 +139,7 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
   }
 
   async function sendWritten(
-    { contentType, headers, body }: WrittenAnswer,
+    { contentType, headers, body, trailers }: WrittenAnswer,
     outgoing: Pick<Outgoing, 'status' | 'headers'>,
     route: Route,
     context: Context,
@@ -166,9 +166,11 @@ export function createApi(ports: ApiPorts, routes: readonly Route[] = routeTable
       clock: ports.clock,
       begin() {
         begin(encoding);
+        if (trailers && isChunked(context.req)) context.set('trailer', trailers.names.join(', '));
         context.respond = false;
         context.flushHeaders();
       },
+      trailers: () => trailers?.fields() ?? {},
     };
     const chunks = encoding === 'gzip' ? gzipped(body) : body;
     const failure = await whileLetIn(route, context, () => sendStream(chunks, options));
@@ -287,4 +289,9 @@ function encodingOf(context: Context): 'gzip' | 'identity' {
 /** The same memory as koa wants it. */
 function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Whether the answer has room for trailers: it has a body, in chunks. */
+function isChunked({ method, httpVersion }: IncomingMessage): boolean {
+  return method !== 'HEAD' && httpVersion !== '1.0';
 }

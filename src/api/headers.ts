@@ -34,7 +34,7 @@ export function corsHeaders(
     'cross-origin-resource-policy': 'cross-origin',
     'access-control-allow-origin': origin,
     'access-control-expose-headers':
-      'allow, content-disposition, location, retry-after, x-damaged-readings, x-next-page, x-request-id, x-total-estimate',
+      'allow, content-disposition, location, retry-after, x-damaged-first, x-damaged-readings, x-next-page, x-request-id, x-total-estimate',
   };
 }
 

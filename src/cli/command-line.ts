@@ -81,7 +81,9 @@ function addRetentionCommands(retention: Command): void {
 
 function addFileCommands(program: Command): void {
   withClientFlags(program.command('export'))
-    .description('readings of a running gateway into a file, or to standard output')
+    .description(
+      'readings of a running gateway into a file, or to standard output; exit code 3 when some are missing, damaged',
+    )
     .option('--device <glob>', 'only these devices')
     .option('--metric <glob>', 'only these metrics')
     .option('--tag <key:value>', 'only devices with this tag')

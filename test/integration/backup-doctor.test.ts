@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Database } from '../../src/storage/sqlite/database.ts';
+import { main, pulsegate } from '../support/cli-process.ts';
 import { blobsOf, damage } from '../support/damaged-store.ts';
 import { type RunningGateway, startGateway } from '../support/gateway.ts';
 import { readAll } from '../support/kill-model.ts';
@@ -11,7 +11,6 @@ import { tempFolder } from '../support/temp-folder.ts';
 
 // `pulsegate doctor` as a person runs it: beside a gateway, and on the files of one that has stopped.
 
-const main = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 let folder: ReturnType<typeof tempFolder>;
 let running: RunningGateway | undefined;
 
@@ -67,7 +66,7 @@ it('says that a store is healthy while its gateway runs, which goes on', async (
   await post('pump', 2_000);
   const said = await doctor();
   expect(said).toMatchObject({ code: 0, error: '' });
-  expect(said.out).toMatch(/^Healthy: \d+ chunks with [\d,]+ readings, \d+ rollups and 1 commits of the log\.$/);
+  expect(said.out).toMatch(/^Healthy: \d+ chunks with [\d,]+ readings, \d+ rollups and [12] commits of the log\.$/);
   await post('fan', 10);
   expect(await doctor('--repair')).toMatchObject({ code: 1, out: '' });
 });
@@ -93,6 +92,25 @@ it('names what is damaged, sets it aside, and the gateway starts with the rest',
   const kept = await readAll(running?.http.port ?? 0);
   expect(kept.get('pump/serial')).toHaveLength(3_000 - findings[0].readings);
   expect(kept.get('fan/serial')).toHaveLength(3_000);
+});
+
+it('an export says what of the store is damaged, and that by its exit code', async () => {
+  await post('pump', 3_000);
+  await stop();
+  const { http } = await start();
+  const url = `http://127.0.0.1:${http.port}`;
+  const whole = await pulsegate(['export', '--url', url]);
+  expect([whole.code, whole.out.split('\r\n').length]).toEqual([0, 3_002]);
+  await stop();
+  inStore((database) => damage(database, blobsOf(database, 'chunk')[0], 20));
+  const { http: again } = await start();
+  const file = join(folder.path, 'lacking.csv');
+  const lacking = await pulsegate(['export', '--url', `http://127.0.0.1:${again.port}`, '-o', file]);
+  expect(lacking.code).toBe(3);
+  const [, missing = '', from] =
+    /([\d,]+) readings are missing, .* the first of them of pump\/serial, from (\S+) to /.exec(lacking.err) ?? [];
+  expect(from).toBe('2026-09-01T00:00:00.000Z');
+  expect(readFileSync(file, 'utf8').split('\r\n')).toHaveLength(3_002 - Number(missing.replace(',', '')));
 });
 
 it.skipIf(process.platform === 'win32')(

@@ -1,5 +1,7 @@
 // Pages of history over a store that answers as little as it may, or that has lost something: nothing twice, nothing missed,
 // and what is lost is said.
+import { connect } from 'node:net';
+import { text as textOf } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -26,7 +28,8 @@ beforeEach(async () => {
     const page = await reader.text({ ...query, limit: Math.min(query.limit, atOnce) });
     return { ...page, damaged };
   };
-  ({ server, port } = await startApi(strangers, { reader: { ...reader, text } }));
+  const aggregate: HistoryQueries['aggregate'] = async (query) => ({ ...(await reader.aggregate(query)), damaged });
+  ({ server, port } = await startApi(strangers, { reader: { ...reader, text, aggregate } }));
 });
 afterEach(() => server.stop(1_000));
 
@@ -74,7 +77,7 @@ test('readings of many series come once each, however early the store ends its p
   );
 });
 
-test('readings that are lost with a damaged chunk are named in JSON, counted on pages of text, logged for downloads', async () => {
+test('readings that are lost with a damaged chunk are named in JSON, told above pages of text and behind downloads', async () => {
   strangers.put('a', 'x', now - 1_000, 1);
   damaged = [{ series: 1, firstTime: now - 60_000, lastTime: now - 30_000, readings: 31 }];
   const lost = {
@@ -88,15 +91,42 @@ test('readings that are lost with a damaged chunk are named in JSON, counted on 
   for (const path of [one, `${one}&limit=all`, `${one}&format=columns`, '/api/v1/readings?limit=all']) {
     expect((await ask(port, path)).json(), path).toMatchObject({ damaged: [lost], next: null });
   }
-  const page = await ask(port, `${one}&format=csv&limit=10`);
-  expect(page.headers['x-damaged-readings']).toBe('31');
+  const told = { 'x-damaged-readings': '31', 'x-damaged-first': `a/x/${lost.from}/${lost.to}` };
+  for (const path of [`${one}&format=csv&limit=10`, `${one}&bucket=1m&agg=last&format=csv&limit=10`]) {
+    const page = await ask(port, path);
+    expect([page.headers, page.trailers], path).toEqual([expect.objectContaining(told), {}]);
+  }
   expect(strangers.logged).toEqual([]);
-  expect((await ask(port, `${one}&format=csv`)).status).toBe(200);
-  expect(strangers.logged).toEqual([{ readings: 31 }]);
+  for (const format of ['csv', 'ndjson', 'influx', 'senml']) {
+    const path = `${one}&format=${format}`;
+    for (const encoding of ['identity', 'gzip']) {
+      const answer = await ask(port, path, { headers: { 'accept-encoding': encoding } });
+      expect(answer.headers).toMatchObject({ trailer: 'x-damaged-readings, x-damaged-first' });
+      expect(answer.headers).not.toHaveProperty('x-damaged-readings');
+      expect(answer.trailers).toEqual(told);
+    }
+    const head = await ask(port, path, { method: 'HEAD' });
+    expect([head.status, head.headers.trailer, head.trailers]).toEqual([200, undefined, {}]);
+  }
+  expect(strangers.logged.slice(0, 8)).toEqual(Array.from({ length: 8 }, () => ({ readings: 31 })));
+  const buckets = await ask(port, `${one}&bucket=1m&agg=last&format=ndjson`);
+  expect(buckets.trailers).toEqual(told);
+});
+
+test('HTTP/1.0, which has no trailers, is given the readings all the same', async () => {
+  strangers.put('a', 'x', now - 1_000, 1);
+  damaged = [{ series: 1, firstTime: now - 60_000, lastTime: now - 30_000, readings: 31 }];
+  const socket = connect(port, '127.0.0.1');
+  socket.end('GET /api/v1/devices/a/readings?metric=x&format=csv HTTP/1.0\r\nHost: localhost\r\n\r\n');
+  const answer = await textOf(socket);
+  expect(answer).toMatch(/^HTTP\/1\.[01] 200 OK\r\n/);
+  expect(answer).not.toMatch(/trailer/i);
+  expect(answer).toMatch(/\r\na,x,[^,]+,1,[^,]*\r\n$/);
 });
 
 test('an answer without damage says nothing of it', async () => {
   strangers.put('a', 'x', now - 1_000, 1);
+  expect((await ask(port, '/api/v1/devices/a/readings?metric=x&format=csv')).trailers).toEqual({});
   expect((await ask(port, '/api/v1/devices/a/readings?metric=x')).json()).not.toHaveProperty('damaged');
 });
 

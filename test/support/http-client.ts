@@ -3,6 +3,8 @@ import { type IncomingHttpHeaders, request } from 'node:http';
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
+  /** What came behind the body. */
+  readonly trailers: Readonly<Record<string, string | undefined>>;
   readonly text: string;
   /** The body as JSON; throws when it is none. */
   json(): unknown;
@@ -30,7 +32,8 @@ export function ask(port: number, path: string, options: Ask = {}): Promise<Answ
         response.on('error', reject);
         response.on('end', () => {
           const text = Buffer.concat(chunks).toString();
-          resolve({ status: response.statusCode ?? 0, headers: response.headers, text, json: () => JSON.parse(text) });
+          const { statusCode = 0, headers, trailers } = response;
+          resolve({ status: statusCode, headers, trailers, text, json: () => JSON.parse(text) });
         });
       },
     );

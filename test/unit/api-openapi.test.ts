@@ -66,7 +66,7 @@ test('what stands above readings, because there is no place inside, is described
   const exposed = listed['access-control-expose-headers'].split(', ');
   for (const path of ['/api/v1/readings', '/api/v1/devices/{id}/readings']) {
     const headers = Object.keys(parsed.paths[path]?.get?.responses['200']?.headers ?? {});
-    expect(headers.sort()).toEqual(['x-damaged-readings', 'x-next-page', 'x-total-estimate']);
+    expect(headers.sort()).toEqual(['x-damaged-first', 'x-damaged-readings', 'x-next-page', 'x-total-estimate']);
     expect(exposed).toEqual(expect.arrayContaining(headers));
   }
 });

@@ -1,6 +1,7 @@
 import { InvariantError } from '../../base/errors.ts';
 import type { DamagedStretch, ReadingsPage, RowFormat, SeriesRange } from '../../history/queries.ts';
 import { type AnswerFormat, contentTypes } from '../answer-format.ts';
+import { damageFields, DamageNote } from './damage-note.ts';
 import type { Downloads } from './downloads.ts';
 import { Pieces } from './pieces.ts';
 import type { ApiPorts } from '../ports.ts';
@@ -41,11 +42,21 @@ export async function answerRaw(
   if (limit === null) {
     downloads.checkPlace(ask.asker);
     const estimate = await downloads.estimate(leftOf(ask, order), ask.asker);
-    const chunks = downloads.begin(ask.asker, () => writeAll(ports, ask, pages()));
-    return new WrittenAnswer(contentTypes[format], chunks, { 'x-total-estimate': String(estimate) });
+    const headers = { 'x-total-estimate': String(estimate) };
+    if (format === 'json' || format === 'columns') {
+      return new WrittenAnswer(
+        contentTypes[format],
+        downloads.begin(ask.asker, () => allOfJson(ports, ask, pages())),
+        headers,
+      );
+    }
+    const damage = new DamageNote();
+    const chunks = downloads.begin(ask.asker, () => allOfLines(ports, format, pages(), damage));
+    const trailers = { names: damageFields, fields: () => damage.fields(ports.names) };
+    return new WrittenAnswer(contentTypes[format], chunks, headers, trailers);
   }
   if (single !== null && question.offset !== null) return comparedRaw(ports, ask, single, { order, limit });
-  return format === 'json' || format === 'columns' ? pageOfJson(ports, ask, pages()) : pageOfLines(ask, pages());
+  return format === 'json' || format === 'columns' ? pageOfJson(ports, ask, pages()) : pageOfLines(ports, ask, pages());
 }
 
 const rowFormats: Readonly<Record<AnswerFormat, RowFormat>> = {
@@ -100,32 +111,27 @@ async function pageOfJson(ports: ApiPorts, ask: ReadingAsk, pages: AsyncGenerato
   return new WrittenAnswer(contentTypes[question.format], envelope.whole());
 }
 
-async function pageOfLines(ask: ReadingAsk, pages: AsyncGenerator<RawPage>): Promise<WrittenAnswer> {
+async function pageOfLines(ports: ApiPorts, ask: ReadingAsk, pages: AsyncGenerator<RawPage>): Promise<WrittenAnswer> {
   const { format } = ask.question;
   const [head, between, tail] = frames[format];
   const pieces = new Pieces();
-  const damaged: DamagedStretch[] = [];
+  const damage = new DamageNote();
   let next: string | null = null;
   let count = 0;
   pieces.add(head);
   for await (const page of pages) {
     count += addLines(pieces, page, count === 0 ? '' : between);
     next = page.next && nextPage(ask, page.next.series, page.next.time);
-    damaged.push(...page.damaged);
+    damage.add(page.damaged);
   }
   pieces.add(tail);
   return new WrittenAnswer(contentTypes[format], pieces.whole(), {
     ...(next !== null && { 'x-next-page': next }),
-    ...damagedHeader(damaged),
+    ...damage.fields(ports.names),
   });
 }
 
 /** Everything, page by page, each asked for when the client has taken the one before. */
-async function* writeAll(ports: ApiPorts, ask: ReadingAsk, pages: AsyncGenerator<RawPage>): AsyncGenerator<Uint8Array> {
-  const { format } = ask.question;
-  yield* format === 'json' || format === 'columns' ? allOfJson(ports, ask, pages) : allOfLines(ports, ask, pages);
-}
-
 async function* allOfJson(
   ports: ApiPorts,
   { question, single }: ReadingAsk,
@@ -145,20 +151,21 @@ async function* allOfJson(
 
 async function* allOfLines(
   ports: ApiPorts,
-  { question }: ReadingAsk,
+  format: AnswerFormat,
   pages: AsyncGenerator<RawPage>,
+  damage: DamageNote,
 ): AsyncGenerator<Uint8Array> {
-  const [head, between, tail] = frames[question.format];
+  const [head, between, tail] = frames[format];
   const pieces = new Pieces();
   let count = 0;
-  let damaged = 0;
   pieces.add(head);
   for await (const page of pages) {
     count += addLines(pieces, page, count === 0 ? '' : between);
-    damaged += readingsOf(page.damaged);
+    damage.add(page.damaged);
     yield* pieces.take();
   }
-  if (damaged > 0) ports.log.warn({ readings: damaged }, 'a download lacks readings: what held them is damaged');
+  const { readings } = damage;
+  if (readings > 0) ports.log.warn({ readings }, 'a download lacks readings: what held them is damaged');
   pieces.add(tail);
   yield* pieces.take();
 }
@@ -236,14 +243,4 @@ async function* leftOf(ask: ReadingAsk, order: 'asc' | 'desc'): AsyncGenerator<S
 function restOf({ range, at }: ReadingAsk, order: 'asc' | 'desc'): Range {
   if (at === null) return range;
   return order === 'asc' ? { from: at, to: range.to } : { from: range.from, to: Math.min(at, range.to) };
-}
-
-/** A page of lines has no place for it: how many readings it lacks because what held them is damaged. */
-function damagedHeader(stretches: readonly DamagedStretch[]): Record<string, string> {
-  const readings = readingsOf(stretches);
-  return readings === 0 ? {} : { 'x-damaged-readings': String(readings) };
-}
-
-function readingsOf(stretches: readonly DamagedStretch[]): number {
-  return stretches.reduce((sum, { readings }) => sum + readings, 0);
 }

@@ -35,16 +35,19 @@ export const readingHeaders = {
     .min(0)
     .optional()
     .meta({ description: 'Of readings without a limit: about how many there are' }),
-  'x-damaged-readings': z
-    .int()
-    .min(0)
-    .optional()
-    .meta({ description: 'Of a page of text: readings that are missing because what held them on disk is damaged' }),
+  'x-damaged-readings': z.int().min(0).optional().meta({
+    description:
+      'Of a page of text, and as a trailer behind a download of text: readings that are missing because what held them on disk is damaged',
+  }),
+  'x-damaged-first': z.string().optional().meta({
+    description: 'With it: the first stretch of which they are, as `device/metric/from/to`',
+    example: 'wearable-17/heart_rate/2026-09-21T08:00:00.000Z/2026-09-21T08:17:05.000Z',
+  }),
 };
 
 /** What the description of both questions says. */
 export const readingRules =
-  'The range is half-open, [from, to): a reading at `from` is in it, one at `to` is not. It defaults to the last hour; a relative time is resolved on the first page and holds for the pages after it. A page of text names the next one in `x-next-page`; without `limit` text is streamed whole, with `X-Total-Estimate` readings, and a download that was cut goes on with `after`.';
+  'The range is half-open, [from, to): a reading at `from` is in it, one at `to` is not. It defaults to the last hour; a relative time is resolved on the first page and holds for the pages after it. A page of text names the next one in `x-next-page`; without `limit` text is streamed whole, with `X-Total-Estimate` readings, and a download that was cut goes on with `after`. Readings that are missing because what held them is damaged stand under `damaged` in JSON and are told in `X-Damaged-Readings` and `X-Damaged-First` of text: above a page, behind a download as HTTP trailers.';
 
 /** Pages of one series that are made at once, and those that wait. */
 const pagesBounds = { max: 64, waitingEach: 100, waitingMax: 1_000 };

@@ -1,5 +1,6 @@
 import type { DamagedStretch } from '../../history/queries.ts';
 import { contentTypes } from '../answer-format.ts';
+import { damageFields, DamageNote } from './damage-note.ts';
 import type { Downloads } from './downloads.ts';
 import { Pieces } from './pieces.ts';
 import type { ApiPorts } from '../ports.ts';
@@ -57,11 +58,15 @@ export async function writeTables(
   const { format, limit } = ask.question;
   if (format === 'json' || format === 'columns') return writeJson(ports, ask, answer);
   const contentType = contentTypes[format];
-  if (limit === null)
-    return new WrittenAnswer(
-      contentType,
-      downloads.begin(ask.asker, () => allLines(format, answer)),
-    );
+  const damage = (): Record<string, string> => {
+    const note = new DamageNote();
+    note.add(answer.damaged);
+    return note.fields(ports.names);
+  };
+  if (limit === null) {
+    const chunks = downloads.begin(ask.asker, () => allLines(format, answer));
+    return new WrittenAnswer(contentType, chunks, {}, { names: damageFields, fields: damage });
+  }
   const pieces = new Pieces();
   pieces.add(firstLine(format, answer));
   let next: string | null = null;
@@ -69,7 +74,10 @@ export async function writeTables(
     for (const one of turn.shown) pieces.add(await linesOf(format, one, answer));
     next = turn.next;
   }
-  return new WrittenAnswer(contentType, pieces.whole(), next === null ? {} : { 'x-next-page': next });
+  return new WrittenAnswer(contentType, pieces.whole(), {
+    ...(next !== null && { 'x-next-page': next }),
+    ...damage(),
+  });
 }
 
 /** Turns over many series, of which each is shown whole and has at most `valuesEach`. */

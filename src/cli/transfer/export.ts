@@ -26,6 +26,9 @@ export interface ExportFlags extends ClientFlags {
   readonly resume?: boolean;
 }
 
+/** The exit code when all came but what is damaged in the store. */
+const damagedExitCode = 3;
+
 /** What is wrong with the file, for people. */
 export class ExportFileError extends Error {
   override readonly name = 'ExportFileError';
@@ -34,6 +37,7 @@ export class ExportFileError extends Error {
 /**
  * Streams readings into `--output` or to standard output. When the connection drops it goes on behind the last whole
  * row, by itself; `--resume` does the same with a file that an earlier run left. What stands in the file is whole rows.
+ * The exit code is 3 when all came but what is damaged in the store; of what came before a cut nobody says whether it was.
  */
 export async function exportReadings(flags: ExportFlags): Promise<void> {
   const format = formatOf(flags);
@@ -50,8 +54,9 @@ export async function exportReadings(flags: ExportFlags): Promise<void> {
   if (flags.output !== undefined) process.once('SIGINT', onInterrupt);
   const { signal } = stopping;
   const download = { gateway, query, rows, target, progress, signal, clock: systemClock, random: systemRandom };
+  let damage: Damage | null = null;
   try {
-    await receive(download);
+    damage = await receive(download);
     await write(target, rows.finish());
     await end(target);
   } catch (error) {
@@ -71,7 +76,19 @@ export async function exportReadings(flags: ExportFlags): Promise<void> {
   const more = before > 0 ? `${countText(rows.count - before)} more readings` : `${countText(rows.count)} readings`;
   const where = flags.output === undefined ? '' : ` in ${flags.output}`;
   console.error(`${more}${where}, in ${spanText(progress.elapsed)}.`);
-  if (rows.count === 0) console.error('Either no series is called that, or none has readings in that time.');
+  if (rows.count === 0 && !damage) {
+    console.error('Either no series is called that, or none has readings in that time.');
+  }
+  if (damage) reportDamage(damage);
+}
+
+/** Everything that can be told has come, and it is not all. */
+function reportDamage({ readings, first }: Damage): void {
+  const [device, metric, from, to] = first.split('/');
+  const where = `the first of them of ${device}/${metric}, from ${from} to ${to}`;
+  console.error(`${countText(readings)} readings are missing, since what held them on disk is damaged, ${where}.`);
+  console.error('"pulsegate doctor" says what of the store is damaged.');
+  process.exitCode = damagedExitCode;
 }
 
 function reasonOf(error: unknown, output: string): string {
@@ -184,15 +201,21 @@ interface Download {
   readonly random: Random;
 }
 
+/** Readings that are not among those that came. */
+interface Damage {
+  readonly readings: number;
+  /** `device/metric/from/to` of the first of them. */
+  readonly first: string;
+}
+
 /** Asks until an answer came to its end. Attempts count anew from every reading that came. */
-async function receive(download: Download): Promise<void> {
+async function receive(download: Download): Promise<Damage | null> {
   const { rows, progress, signal, clock, random } = download;
   let attempt = 0;
   for (;;) {
     const before = rows.count;
     try {
-      await receiveOnce(download);
-      return;
+      return await receiveOnce(download);
     } catch (error) {
       // Whatever failed then failed because of it.
       signal.throwIfAborted();
@@ -206,7 +229,7 @@ async function receive(download: Download): Promise<void> {
   }
 }
 
-async function receiveOnce({ gateway, query, rows, target, progress, signal }: Download): Promise<void> {
+async function receiveOnce({ gateway, query, rows, target, progress, signal }: Download): Promise<Damage | null> {
   const position = rows.position();
   if (position !== null) query.set('after', position);
   const answer = await gateway.open('GET', `/readings?${query.toString()}`, { accept: '*/*', silenceMax, signal });
@@ -216,10 +239,16 @@ async function receiveOnce({ gateway, query, rows, target, progress, signal }: D
   for (;;) {
     // Only what the network does is worth another try; what the disk does is not.
     const { done, value } = await chunks.next().catch(cutOff);
-    if (done) return;
+    if (done) return damageOf(answer);
     await write(target, rows.push(value));
     progress.update({ count: rows.count, share: total === null ? null : Math.min(rows.count / total, 0.999) });
   }
+}
+
+/** What the gateway says behind the answer. */
+function damageOf({ trailers }: IncomingMessage): Damage | null {
+  const readings = Number(trailers['x-damaged-readings'] ?? 0);
+  return readings > 0 ? { readings, first: trailers['x-damaged-first'] ?? '' } : null;
 }
 
 function cutOff(error: unknown): never {
