@@ -50,6 +50,10 @@ export class Head {
   openedAt = 0;
   /** The times, and behind them the values: a slab with a slot for this head, or an array of its own. */
   #columns: Float64Array<ArrayBuffer> = empty;
+  /** Where in it the times begin. */
+  #begin = 0;
+  /** How many rows there is room for. */
+  #capacity = 0;
   /** Its slot; -1 with an array of its own, or without any. */
   #slot = -1;
   #mixed: Mixed | null = null;
@@ -136,6 +140,8 @@ export class Head {
     if (this.#slot >= 0) unusedSlots.push(this.#slot);
     this.#slot = -1;
     this.#columns = empty;
+    this.#begin = 0;
+    this.#capacity = 0;
     this.#mixed = null;
   }
 
@@ -162,15 +168,6 @@ export class Head {
       kinds: kinds?.slice(begin, end) ?? null,
       texts: [...texts],
     };
-  }
-
-  /** Where its times begin. */
-  get #begin(): number {
-    return this.#slot < 0 ? 0 : (this.#slot % slotsPerSlab) * slotLength;
-  }
-
-  get #capacity(): number {
-    return this.#slot < 0 ? this.#columns.length >> 1 : smallCapacity;
   }
 
   #append(): number {
@@ -207,6 +204,8 @@ export class Head {
     if (length === 0) {
       this.#slot = takeSlot();
       this.#columns = slabs[Math.floor(this.#slot / slotsPerSlab)];
+      this.#begin = (this.#slot % slotsPerSlab) * slotLength;
+      this.#capacity = smallCapacity;
     } else {
       // A head that is a little over full, because sealing is behind, shall not take twice the memory.
       const capacity = length < doublingMax ? Math.max(length * 2, capacityMin) : length + (length >> 2);
@@ -217,6 +216,8 @@ export class Head {
       if (this.#slot >= 0) unusedSlots.push(this.#slot);
       this.#slot = -1;
       this.#columns = columns;
+      this.#begin = 0;
+      this.#capacity = capacity;
     }
     if (!this.#mixed) return;
     const kinds = new Uint8Array(this.#capacity);
