@@ -368,7 +368,7 @@ export class EmbeddedBroker {
     visitor.connection.openLane(subscribed, (publish, receipt) => this.#entrance.receive(visitor, publish, receipt));
   }
 
-  /** aedes answers no PINGREQ behind a stalled publish, so a stall is ended by us, with a reason. */
+  /** aedes may answer no PINGREQ behind a stalled publish, so a stall is ended by us, with a reason. */
   #watchConnections(): void {
     const { clock, log } = this.#parts;
     this.#watch = clock.after(watchMs, () => {
