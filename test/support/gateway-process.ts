@@ -92,11 +92,11 @@ export class GatewayProcess {
     return this.#exit;
   }
 
-  /** SIGTERM, as a supervisor stops it: with patience for 5 s, then with SIGKILL. */
+  /** SIGTERM, as a supervisor stops it: with patience for a minute, then with SIGKILL. */
   async terminate(): Promise<Exit> {
     this.#isEnding = true;
     this.#child.kill('SIGTERM');
-    const patience = setTimeout(() => this.#child.kill('SIGKILL'), 5_000);
+    const patience = setTimeout(() => this.#child.kill('SIGKILL'), 60_000);
     const ended = await this.#exit;
     clearTimeout(patience);
     return ended;
