@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ChunkLookup } from '../../src/storage/sqlite/chunks/chunk-lookup.ts';
-import { packChunk } from '../../src/storage/sqlite/chunks/chunk-rows.ts';
+import { packChunk, readChunk } from '../../src/storage/sqlite/chunks/chunk-rows.ts';
 import type { Database } from '../../src/storage/sqlite/database.ts';
 import { openForWriting } from '../../src/storage/sqlite/schema.ts';
 import { columnsOf } from '../support/history-columns.ts';
@@ -24,14 +24,14 @@ afterEach(() => {
   folder.remove();
 });
 
-function insert(number: number, isLate: boolean, times: readonly number[], value = number): void {
+function insert(number: number, isLate: boolean, times: readonly number[], value = number, series = 7): void {
   const stretch = columnsOf(times.map((time) => ({ time, value })));
   const chunk = packChunk(stretch, 0, stretch.count);
   database
     .prepare(
-      `INSERT INTO chunk (id, series, late, time_min, time_max, seq, count, codec, bytes) VALUES ((7 << 31) | ?, 7, ?, ?, ?, 1, ?, ?, ?)`,
+      `INSERT INTO chunk (id, series, late, time_min, time_max, seq, count, codec, bytes) VALUES ((? << 31) | ?, ?, ?, ?, ?, 1, ?, ?, ?)`,
     )
-    .run(number, isLate ? 1 : 0, chunk.timeMin, chunk.timeMax, chunk.count, chunk.codec, chunk.bytes);
+    .run(series, number, series, isLate ? 1 : 0, chunk.timeMin, chunk.timeMax, chunk.count, chunk.codec, chunk.bytes);
 }
 
 function lookup(): ChunkLookup {
@@ -98,6 +98,60 @@ describe('looking up sealed readings', () => {
     database.exec('INSERT INTO erasure (seq, series, time_from, time_to, chunk_to) VALUES (5, 7, 0, 100, 1)');
     chunks.hidden();
     expect(valueAt(chunks, 10)).toBeNull();
+  });
+
+  describe('of more series side by side than there is room for', () => {
+    const [series, each] = [40, 64];
+    /** Room for a quarter of each. */
+    const readingsMax = (series * each) / 4;
+
+    function counting(): { readonly chunks: ChunkLookup; readonly count: () => number } {
+      let count = 0;
+      const unpack: typeof readChunk = (...asked) => {
+        count++;
+        return readChunk(...asked);
+      };
+      const chunks = new ChunkLookup(database, () => expect.unreachable('no chunk is damaged'), {
+        readingsMax,
+        unpack,
+      });
+      return { chunks, count: () => count };
+    }
+
+    function fillSeries(): void {
+      for (let of = 1; of <= series; of++) {
+        const times = Array.from({ length: each }, (_, at) => at * 10);
+        insert(0, false, times, of, of);
+      }
+    }
+
+    it.each(['forwards', 'backwards'])('unpacks a chunk a few times, and not once for each reading, %s', (way) => {
+      fillSeries();
+      const { chunks, count } = counting();
+      for (let step = 0; step < each; step++) {
+        const at = way === 'forwards' ? step : each - 1 - step;
+        for (let of = 1; of <= series; of++) {
+          const found = chunks.find(of, at * 10);
+          expect(found?.stretch.values[found.index]).toBe(of);
+          expect(chunks.find(of, at * 10 + 5)).toBeNull();
+        }
+      }
+      // Four parts of each, and some rounds until it is known how many there are and which way they go.
+      expect(count()).toBeLessThanOrEqual(series * 12);
+    });
+
+    it('finds the same in any order of asking', () => {
+      fillSeries();
+      const { chunks } = counting();
+      fc.assert(
+        fc.property(fc.integer({ min: 1, max: series }), fc.integer({ min: -3, max: each * 10 + 3 }), (of, time) => {
+          const found = chunks.find(of, time);
+          const isThere = time >= 0 && time < each * 10 && time % 10 === 0;
+          expect(found && found.stretch.values[found.index]).toBe(isThere ? of : null);
+        }),
+        { numRuns: 3_000 },
+      );
+    });
   });
 
   it('asks the table once for what lies in one chunk, and for what is new in one gap', () => {

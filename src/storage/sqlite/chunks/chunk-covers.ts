@@ -23,6 +23,11 @@ export class ChunkCovers {
     this.#statements = statements;
   }
 
+  /** Of which there is one. */
+  get series(): number {
+    return this.#last.size;
+  }
+
   at(series: number, time: number): ChunkCover {
     const last = this.#last.get(series);
     if (last && time >= last.from && time < last.to) return last;
