@@ -60,7 +60,10 @@ class Visit {
   static async begin(width: number, height: number, colorScheme: 'light' | 'dark'): Promise<Visit> {
     const context = await browser.newContext({ viewport: { width, height }, colorScheme });
     await context.grantPermissions(['clipboard-read', 'clipboard-write']);
-    return new Visit(context, await context.newPage());
+    const page = await context.newPage();
+    // It runs as time does, and can be moved on.
+    await page.clock.install();
+    return new Visit(context, page);
   }
 
   async open(hash: string): Promise<void> {
@@ -70,6 +73,16 @@ class Visit {
   async fits(): Promise<void> {
     const over = await this.page.evaluate('document.documentElement.scrollWidth - innerWidth');
     expect(over, this.page.url()).toBeLessThanOrEqual(0);
+  }
+
+  /** Waits for it, and has the page ask now for what it asks for every few seconds. */
+  async soon(there: Locator): Promise<void> {
+    const isThere = async (): Promise<boolean> => {
+      if ((await there.count()) > 0) return true;
+      await this.page.clock.fastForward(5_000);
+      return false;
+    };
+    await expect.poll(isThere, { interval: 300 }).toBe(true);
   }
 
   button(name: string, within: Page | Locator = this.page): Locator {
@@ -143,7 +156,7 @@ describe.each(widths)('on a %s screen', (size, width, height, colorScheme) => {
     await visit.button('I have it').click();
     await expect.poll(() => page.content()).not.toContain(token);
     const row = page.locator(`[data-testid="device-row"][data-device="${pump}"]`);
-    await row.getByText('21.4').waitFor();
+    await visit.soon(row.getByText('21.4'));
     await row.getByText(`Pump of the ${size} screen`).click();
     await valueOf(page, pump).getByText('21.4').waitFor();
     await visit.fits();
@@ -211,7 +224,7 @@ describe.each(widths)('on a %s screen', (size, width, height, colorScheme) => {
       client.publish(`${topic}/reply`, JSON.stringify({ status: 'succeeded', result: asked }), { qos: 1 });
     });
     await client.subscribeAsync(`devices/${pump}/commands/+`, { qos: 1 });
-    await page.locator('[data-testid="command"][data-state="succeeded"]').waitFor();
+    await visit.soon(page.locator('[data-testid="command"][data-state="succeeded"]'));
     await command.getByText('"name":"rinse"').waitFor();
     await client.endAsync();
     await visit.end();
