@@ -34,7 +34,7 @@ export function retentionRoutes(ports: ApiPorts): readonly Route[] {
     tag: 'retention',
     summary: 'Replace the rules',
     description:
-      'The list as a whole; it holds at once. What is too old by then is deleted within minutes, and cannot be brought back. `minute` and `hour` are how long sums by the minute and hour outlive the readings; left out, for ever.',
+      'The list as a whole; it holds at once. What is too old by then is deleted within minutes. Under a longer rule they are taken again (from an export, say) once what is left of the series before that time is deleted, or they would count twice. `minute` and `hour` are how long sums by the minute and hour outlive the readings; left out, for ever.',
     params: noParameters,
     query: noParameters,
     body: jsonBody(RetentionBody),

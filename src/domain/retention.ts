@@ -26,6 +26,13 @@ export interface RetentionPlan {
   readonly ofSeries: Uint16Array<ArrayBuffer>;
 }
 
+/** Series of which other readings are gone than before: by index, the number of the series and what holds of it now. */
+export interface GoneChanges {
+  readonly series: Float64Array<ArrayBuffer>;
+  /** Readings before this time are gone, epoch ms; NaN: none are, and old ones may come again. */
+  readonly before: Float64Array<ArrayBuffer>;
+}
+
 /** Rollups are kept in windows of this many buckets; readings are deleted by whole windows, so that none is cut. */
 export const rollupTiers = {
   minute: { bucketMs: 60_000, windowMs: 6 * 3_600_000 },

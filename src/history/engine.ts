@@ -4,7 +4,7 @@ import type { Command } from '../domain/command.ts';
 import type { DeviceRecord } from '../domain/device.ts';
 import type { DeviceToken } from '../domain/device-token.ts';
 import type { ReadingColumns, Value } from '../domain/reading.ts';
-import type { RetentionPlan } from '../domain/retention.ts';
+import type { GoneChanges, RetentionPlan } from '../domain/retention.ts';
 import type { Series } from '../domain/series.ts';
 import type { SessionRow } from '../domain/session-row.ts';
 import type { HistoryReader } from './reader.ts';
@@ -34,6 +34,12 @@ export interface Engine {
    * ms; NaN, or no entry, where none are.
    */
   retain(plan: RetentionPlan): Promise<Float64Array<ArrayBuffer>>;
+  /**
+   * Hears where the answer of `retain` is another by now: readings went by the plan or for room; or nothing is left of those
+   * that had gone, not even sums, because that time was deleted as well: then old readings may come again.
+   * What a commit brings about is told before its promise resolves, the rest with the next commit or within seconds.
+   */
+  onGone(listener: (changes: GoneChanges) => void): void;
   /**
    * Copies the store as it is after the last commit into the new file `path`, while commits go on. Rejects, with nothing left at `path`, when there is no room or the store is damaged as a whole.
    */

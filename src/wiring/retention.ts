@@ -11,7 +11,7 @@ const newSeriesMs = 60_000;
 /**
  * Tells the engine how long each series is kept: at the start, whenever people change rules or tags, for new series within
  * a minute, and again when the store was opened anew. Resolves when it has answered for the first time: from then on a reading
- * that would come among deleted ones is known for one.
+ * that would come among deleted ones is known for one. What goes later, or may come again, the engine tells by itself.
  */
 export function followRetention(
   { clock, log, stops }: Pick<Surroundings, 'clock' | 'log' | 'stops'>,
@@ -35,6 +35,7 @@ export function followRetention(
     if (rulesChanged) retention.setRules(snapshot.retention, now);
     if (rulesChanged || retention.registrationsChanged(change.registrations, now)) void tell();
   });
+  engine.onGone((changes) => retention.changeGone(changes));
   stream.onReopened(tell);
   stops.push('retention', () => {
     stopped = true;

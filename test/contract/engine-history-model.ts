@@ -372,6 +372,10 @@ export class HistoryScript {
   #check({ commit, rows, deletions }: Written, { dispositions, deleted }: CommitResult): void {
     const model = this.#model;
     const erased = model.erase(deletions, commit.seq);
+    for (const deletion of deletions) {
+      const facts = this.#store.facts(deletion.series);
+      if (facts) model.reopen(deletion, facts.kept.rawFrom);
+    }
     const afterErasing = new Map(seriesIds.map((id) => [id, model.of(id).newest()]));
     const expected = model.write(commit.seq, commit.at, rows, dispositions);
     const found = dispositions ? [...dispositions].slice(0, rows.length) : rows.map(() => disposition.stored);

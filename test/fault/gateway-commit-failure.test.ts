@@ -62,6 +62,10 @@ class FailingEngine implements Engine {
     return this.#engine.retain(plan);
   }
 
+  onGone(listener: Parameters<Engine['onGone']>[0]): void {
+    this.#engine.onGone(listener);
+  }
+
   backup(path: string): Promise<BackupFacts> {
     return this.#engine.backup(path);
   }

@@ -284,6 +284,7 @@ function boundEngine(engine: Engine): Engine {
     commit: (commit) => engine.commit(commit),
     reader: engine.reader,
     retain: (plan) => engine.retain(plan),
+    onGone: (listener) => engine.onGone(listener),
     backup: (path) => engine.backup(path),
     close: () => engine.close(),
   };

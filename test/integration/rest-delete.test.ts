@@ -149,6 +149,7 @@ describe('a deletion of which the store could not tell whether it was written', 
             open: () => engine.open(),
             reader: engine.reader,
             retain: (plan) => engine.retain(plan),
+            onGone: (listener) => engine.onGone(listener),
             backup: (path) => engine.backup(path),
             close: () => engine.close(),
             async commit(commit) {

@@ -138,6 +138,11 @@ test('what a rule deleted is not put back one by one when it is taken back, and 
   ]);
   await world.restart({ 'data.dir': folder.path });
   await refusal('POST', '/api/v1/readings', [row]);
+
+  const answer = await http.ask('/api/v1/readings?device=pump-1&metric=vibration&all=true', { method: 'DELETE' });
+  expect(answer.status, answer.text).toBe(200);
+  await world.post([row]);
+  expect(await world.raw('pump-1', 'vibration')).toEqual([[-5 * day, 1]]);
   await world.running.stop();
 });
 

@@ -98,6 +98,28 @@ export class HistoryModel {
     return { surely, perhaps };
   }
 
+  /**
+   * Readings were deleted, and before `rawFrom` they are gone now. When that is earlier than it was, or nothing was to be
+   * left, nothing may be left of what was purged; then old readings may come again, and those in memory count again.
+   */
+  reopen({ series, from, to }: Deletion, rawFrom: number): void {
+    const of = this.of(series);
+    const isAll = from === Number.MIN_SAFE_INTEGER && to === Number.MAX_SAFE_INTEGER;
+    if (rawFrom >= of.rawFrom) {
+      if (isAll && rawFrom > Number.NEGATIVE_INFINITY) throw new Error(`series ${series}: nothing is left of it`);
+      return;
+    }
+    const left = tiers.flatMap((tier) => of.purged[tier]).filter(({ time }) => time < from);
+    if (to < of.rawFrom || left.length > 0 || rawFrom !== Number.NEGATIVE_INFINITY) {
+      throw new Error(`series ${series}: before ${of.rawFrom} something is left of what was purged`);
+    }
+    of.facts = { ...of.facts, rawFrom };
+    of.purged.minute = [];
+    of.purged.hour = [];
+    for (const [time, value] of of.absorbed) of.kept.set(time, value);
+    of.absorbed.clear();
+  }
+
   /** Takes readings in, in order. Of purged time the engine says what became of them; null: it has to be decided here. */
   write(seq: number, at: number, rows: readonly Row[], found: Uint8Array | null): number[] {
     this.at = at;
@@ -140,6 +162,7 @@ export class HistoryModel {
     this.#seal(series, of, before, new Set(unsealed));
     of.facts = facts;
     const gone: Sample[] = [];
+    if (facts.rawFrom < before.rawFrom) throw new Error(`series ${series}: what was purged is not gone any more`);
     if (facts.rawFrom > before.rawFrom) {
       for (const [time, value] of of.kept) {
         if (time >= facts.rawFrom) continue;

@@ -4,7 +4,7 @@ import { silentLog } from '../../src/base/log.ts';
 import type { CatalogListener } from '../../src/catalog/catalog.ts';
 import { frozen } from '../../src/catalog/snapshot.ts';
 import type { Registration } from '../../src/domain/registration.ts';
-import type { RetentionPlan, RetentionRule } from '../../src/domain/retention.ts';
+import type { GoneChanges, RetentionPlan, RetentionRule } from '../../src/domain/retention.ts';
 import { RetentionBook } from '../../src/history/retention-book.ts';
 import { SeriesRegistry } from '../../src/pipeline/series-registry.ts';
 import { followRetention } from '../../src/wiring/retention.ts';
@@ -22,6 +22,7 @@ let stops: StopStack;
 let tags: Record<string, string>;
 let listener: CatalogListener | undefined;
 let reopened: (() => Promise<void>) | undefined;
+let goneListener: ((changes: GoneChanges) => void) | undefined;
 let failure: Error | null;
 /** Each says of a plan that readings of the first series are gone before a time. */
 let answers: ((goneBefore: number) => void)[];
@@ -68,6 +69,9 @@ beforeEach(() => {
           close: unasked,
           reader: Object.create(null),
           retain,
+          onGone(given) {
+            goneListener = given;
+          },
         },
         retention,
       },
@@ -168,6 +172,17 @@ describe('the engine', () => {
     answers[2](3_000);
     await settle(2);
     expect(retention.keptFrom(clock.now())).toBe(3_000);
+  });
+
+  it('says between two plans what went for room, and what may come again', async () => {
+    answers[0](1_000);
+    await settle(2);
+    goneListener?.({ series: Float64Array.of(1), before: Float64Array.of(5_000) });
+    expect(retention.keptFrom(clock.now())).toBe(5_000);
+    expect(retention.expired('a', 'x', 4_999, clock.now())).toMatch(/a\/x before 1970-.* were deleted/);
+    goneListener?.({ series: Float64Array.of(1), before: Float64Array.of(Number.NaN) });
+    expect(retention.keptFrom(clock.now())).toBe(Number.NEGATIVE_INFINITY);
+    expect(retention.expired('a', 'x', 4_999, clock.now())).toBeNull();
   });
 
   it('is told again within a minute when it did not take it just after it was opened anew', async () => {

@@ -7,7 +7,7 @@ import type { Random } from '../../base/random.ts';
 import { randomId, systemRandom } from '../../base/random.ts';
 import type { Commit, CommitResult } from '../../domain/commit.ts';
 import { type ReadingColumns, readingBuffers } from '../../domain/reading.ts';
-import type { RetentionPlan } from '../../domain/retention.ts';
+import type { GoneChanges, RetentionPlan } from '../../domain/retention.ts';
 import type { BackupFacts, Engine, Recovered } from '../../history/engine.ts';
 import { CommitFailedError, EngineOpenError } from '../../history/engine.ts';
 import type { HistoryReader } from '../../history/reader.ts';
@@ -70,6 +70,7 @@ class SqliteEngine implements Engine {
   readonly reader: HistoryReader;
   readonly #options: SqliteEngineOptions;
   readonly #path: string;
+  readonly #goneListeners: ((changes: GoneChanges) => void)[] = [];
   #threads: Threads | null = null;
   #closing: Promise<void> | null = null;
   #timer: Timer | null = null;
@@ -135,7 +136,8 @@ class SqliteEngine implements Engine {
       const writer = this.#opened().writer;
       const crossing = readyToCross(commit);
       const question = { commit: crossing.commit, now: this.#options.clock.monotonic() };
-      const { uncopiedFrames, ...result } = await writer.ask('commit', question, crossing.transfer);
+      const { uncopiedFrames, gone, ...result } = await writer.ask('commit', question, crossing.transfer);
+      this.#tellGone(gone);
       if (uncopiedFrames >= checkpointFrames) this.#checkpoint();
       return result;
     } catch (error) {
@@ -147,6 +149,10 @@ class SqliteEngine implements Engine {
 
   async retain(plan: RetentionPlan): Promise<Float64Array<ArrayBuffer>> {
     return await this.#opened().writer.ask('retain', plan);
+  }
+
+  onGone(listener: (changes: GoneChanges) => void): void {
+    this.#goneListeners.push(listener);
   }
 
   backup(path: string): Promise<BackupFacts> {
@@ -202,6 +208,7 @@ class SqliteEngine implements Engine {
     const run = async (): Promise<void> => {
       const answer = await this.#threads?.writer.ask('tick', { now });
       const frames = answer?.uncopiedFrames ?? 0;
+      this.#tellGone(answer?.gone ?? null);
       if (answer?.workFailure) {
         this.#options.log.warn(
           { error: answer.workFailure },
@@ -215,6 +222,10 @@ class SqliteEngine implements Engine {
       await this.#fillReserve();
     };
     run().catch((error: unknown) => this.#warn(error, 'the writer did not answer'));
+  }
+
+  #tellGone(changes: GoneChanges | null): void {
+    if (changes) for (const listener of this.#goneListeners) listener(changes);
   }
 
   /** Once an hour at most. */

@@ -196,7 +196,7 @@ export class Writer {
   retain(plan: RetentionPlan): Float64Array<ArrayBuffer> {
     this.state.retention = plan;
     this.#lookAtKeeping();
-    return this.state.rollups.rawFrom.slice();
+    return this.state.rollups.tellRawFrom();
   }
 
   /** Of very many series some, so that no commit waits for a look at all of them; the others with the next ticks. */

@@ -11,9 +11,12 @@ import { EraserChunks } from './eraser-chunks.ts';
 import type { SeriesState } from '../series-state.ts';
 import type { WriterState } from '../writer-state.ts';
 
-/** Forgets what was summed up of a range, within the transaction that deletes its readings. */
+/**
+ * Forgets what was summed up of a range, within the transaction that deletes its readings. True when nothing is left of
+ * purged readings by that.
+ */
 export interface RollupEraser {
-  erase(series: SeriesState, from: number, to: number): void;
+  erase(series: SeriesState, from: number, to: number): boolean;
 }
 
 /**
@@ -73,6 +76,7 @@ export class Eraser {
     const newest: Deleted['newest'][number][] = [];
     for (const one of erased) {
       applySeries(one);
+      this.#applyRollups(one);
       readings += one.readings;
       const value = one.series.newest();
       newest.push({ series: one.series.id, time: value === null ? null : one.series.time, value });
@@ -82,21 +86,31 @@ export class Eraser {
 
   #writeSeries(edit: ChunkEdit, series: SeriesState, ranges: readonly TimeRange[], seq: number): ErasedSeries {
     let readings = 0;
+    let isPurgedErased = false;
     for (const range of ranges) {
       const { head } = series;
       const [begin, end] = [head.firstAtOrAfter(range.from), head.firstAtOrAfter(range.to)];
       readings += this.#chunks.count(series, range, head.copy(begin, end));
       this.#chunks.cut(edit, series, range);
-      this.#rollups.erase(series, range.from, range.to);
+      isPurgedErased = this.#rollups.erase(series, range.from, range.to) || isPurgedErased;
       this.#statements
         .get('INSERT INTO erasure (seq, series, time_from, time_to, chunk_to) VALUES (?, ?, ?, ?, ?)')
         .run(seq, series.id, range.from, range.to, series.chunks);
     }
+    if (isPurgedErased) this.#statements.get('UPDATE series SET raw_from = NULL WHERE id = ?').run(series.id);
     const isSealedGone = isHeld(ranges, series.sealedTime);
-    if (!isSealedGone && !isHeld(ranges, series.time)) return { series, ranges, readings, sealed: null };
+    if (!isSealedGone && !isHeld(ranges, series.time))
+      return { series, ranges, readings, isPurgedErased, sealed: null };
     const newest = this.#chunks.newest(series, ranges);
     if (isSealedGone) this.#writeNewest(series, newest);
-    return { series, ranges, readings, sealed: { time: this.#chunks.sealedTime(series, ranges), newest } };
+    const sealed = { time: this.#chunks.sealedTime(series, ranges), newest };
+    return { series, ranges, readings, isPurgedErased, sealed };
+  }
+
+  #applyRollups({ series, ranges, isPurgedErased }: ErasedSeries): void {
+    const { rollups } = this.#state;
+    for (const range of ranges) rollups.erased(series.id, range);
+    if (isPurgedErased) rollups.moveRawFrom(series.id, Number.NaN);
   }
 
   /** The row of a series tells its newest sealed reading, which is deleted. */
@@ -118,6 +132,8 @@ interface ErasedSeries {
   readonly series: SeriesState;
   readonly ranges: readonly TimeRange[];
   readonly readings: number;
+  /** Nothing says any more that readings were purged. */
+  readonly isPurgedErased: boolean;
   /** How far the chunks reach now; null when the newest reading and the newest sealed one stayed. */
   readonly sealed: { readonly time: number; readonly newest: NewestSealed | null } | null;
 }

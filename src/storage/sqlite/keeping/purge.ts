@@ -136,9 +136,11 @@ export class Purger {
         const { series, cutoff } = orders[at++];
         const removed = edit.removeBefore(series, cutoff, room);
         // With the first chunk that goes, so that what is left is not taken for all there was.
-        this.#statements
-          .get('UPDATE series SET raw_from = ?1 WHERE id = ?2 AND coalesce(raw_from < ?1, 1)')
-          .run(cutoff, series.id);
+        if (this.#holdsBefore(series.id, cutoff)) {
+          this.#statements
+            .get('UPDATE series SET raw_from = ?1 WHERE id = ?2 AND coalesce(raw_from < ?1, 1)')
+            .run(cutoff, series.id);
+        }
         room -= removed.chunks;
         readings += removed.readings;
       }
@@ -146,11 +148,19 @@ export class Purger {
       return { begun: at, isLastDone: room > 0 };
     });
     for (const { series, cutoff } of orders.slice(0, begun)) {
-      rollups.rawFrom[series.id] = Math.max(cutoff, rollups.rawFrom[series.id] || cutoff);
+      if (this.#holdsBefore(series.id, cutoff)) {
+        rollups.moveRawFrom(series.id, Math.max(cutoff, rollups.rawFrom[series.id] || cutoff));
+      }
       desk.measure(series.id);
     }
     this.#pace(clock.monotonic() - begin);
     return orders.slice(isLastDone ? begun : begun - 1);
+  }
+
+  /** Whether chunks may hold readings before `cutoff` that nobody has erased. */
+  #holdsBefore(series: number, cutoff: number): boolean {
+    // NaN where it is not known.
+    return !(this.#state.rollups.oldest[series] >= cutoff);
   }
 
   /** Deletes a few windows of a rollup before `cutoff`; true when there may be more. */

@@ -119,21 +119,49 @@ export class RollupBook {
     return count;
   }
 
-  /** Readings in `[from, to)` have been deleted; buckets of purged readings that lie wholly in it go as well. */
-  erase({ id: series }: { readonly id: number }, from: number, to: number): void {
+  /**
+   * Readings in `[from, to)` have been deleted; buckets of purged readings that lie wholly in it go as well. True when
+   * nothing is left of purged readings by that: then nothing forbids old ones any more.
+   */
+  erase({ id: series }: { readonly id: number }, from: number, to: number): boolean {
     const { rollups } = this.#state;
     rollups.reach(series);
+    const rawFrom = rollups.rawFrom[series];
+    const isPurgedErased = this.#isPurgedErased(series, from, to);
     // A range without ends says nothing of where readings are.
     this.#change(series, from, to - 1);
-    const purgedTo = Math.min(to, rollups.rawFrom[series] || Number.NEGATIVE_INFINITY);
+    const purgedTo = Math.min(to, rawFrom || Number.NEGATIVE_INFINITY);
     for (const tier of tiers) {
       const told = rollups.tier(tier);
       if (told.isEmpty(series)) continue;
       const { bucketMs } = rollupTiers[tier];
       const begin = Math.max(Math.ceil(from / bucketMs) * bucketMs, told.from[series]);
-      const end = Math.floor(Math.min(purgedTo, told.to[series]) / bucketMs) * bucketMs;
+      const reach = Math.min(purgedTo, told.to[series]) / bucketMs;
+      // The last of them may hold readings that are kept, too.
+      const end = (isPurgedErased ? Math.ceil(reach) : Math.floor(reach)) * bucketMs;
       if (begin < end) this.#eraseBuckets(series, tier, begin, end);
+      const last = Math.min(end, told.to[series]);
+      if (isPurgedErased && last > rawFrom) this.#makeDue(series, tier, rawFrom, last);
     }
+    return isPurgedErased;
+  }
+
+  /** Whether no sums of purged readings are left when `[from, to)` is erased, and no chunk that reaches across. */
+  #isPurgedErased(series: number, from: number, to: number): boolean {
+    const { rollups } = this.#state;
+    // NaN where nothing is purged.
+    if (!(to >= rollups.rawFrom[series])) return false;
+    for (const tier of tiers) {
+      const told = rollups.tier(tier);
+      if (!told.isEmpty(series) && told.from[series] < from) return false;
+    }
+    // A series remembers its newest reading when that is purged, and takes it for kept when it comes again.
+    const newest = this.#state.newest.times[series];
+    if (newest < from && newest !== Number.NEGATIVE_INFINITY) return false;
+    const oldest = rollups.oldest[series];
+    if (!Number.isNaN(oldest)) return from <= oldest;
+    const before = this.#statements.get('SELECT 1 FROM kept_chunk WHERE series = ? AND time_min < ? LIMIT 1');
+    return before.get(series, from) === undefined;
   }
 
   /** Whether the rollup of this tier tells all of `[from, to)`. */

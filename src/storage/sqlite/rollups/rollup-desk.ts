@@ -64,6 +64,7 @@ export class RollupDesk {
   isToldBefore(series: number, cutoff: number, wanted = tiers): boolean {
     const { lastCommitAt, rollups } = this.#state;
     const policy = this.#book.policyOf(series);
+    if (Number.isNaN(rollups.oldest[series])) this.measure(series);
     const oldest = Math.max(rollups.oldest[series], rollups.rawFrom[series] || Number.NEGATIVE_INFINITY);
     let isTold = true;
     let to = cutoff;

@@ -1,4 +1,7 @@
-import type { RollupTier } from '../../../domain/retention.ts';
+import type { GoneChanges, RollupTier } from '../../../domain/retention.ts';
+
+/** No reading has a later time, epoch ms. */
+const timeMax = 8_640_000_000_000_000;
 
 /** What the writer remembers of the rollups of one tier, by series number. NaN: never told. */
 export class TierState {
@@ -30,14 +33,45 @@ export class RollupState {
   readonly hour = new TierState();
   /** Readings before it are purged; NaN when none are. */
   rawFrom: Float64Array<ArrayBuffer> = new Float64Array(0);
-  /** No chunk holds an older reading; infinite without chunks, NaN as long as nobody has looked. */
+  /** No chunk holds an older reading; Infinity without chunks, NaN as long as nobody has looked. */
   oldest = new Float64Array(0);
   /** No chunk ends before, with the same meaning of infinite and NaN: what ends later cannot be purged by time. */
   firstEnd = new Float64Array(0);
+  /** Series whose `rawFrom` is another since that was last told. */
+  readonly #moved = new Set<number>();
   #length = 0;
 
   tier(tier: RollupTier): TierState {
     return tier === 'hour' ? this.hour : this.minute;
+  }
+
+  /** Readings before `time` are purged from here on; NaN: none are. What is on disk says so already. */
+  moveRawFrom(series: number, time: number): void {
+    if (Object.is(this.rawFrom[series], time)) return;
+    this.rawFrom[series] = time;
+    this.#moved.add(series);
+  }
+
+  /** `rawFrom` of all series. */
+  tellRawFrom(): Float64Array<ArrayBuffer> {
+    this.#moved.clear();
+    return this.rawFrom.slice();
+  }
+
+  /** Where it is another since it was last told; null where nothing is. */
+  tellMoved(): GoneChanges | null {
+    if (this.#moved.size === 0) return null;
+    const series = Float64Array.from(this.#moved);
+    this.#moved.clear();
+    return { series, before: series.map((id) => this.rawFrom[id]) };
+  }
+
+  /** Chunks hold nothing of `[from, to)` any more. */
+  erased(series: number, { from, to }: { readonly from: number; readonly to: number }): void {
+    if (!(from <= this.oldest[series])) return;
+    const bound = to >= timeMax ? Number.POSITIVE_INFINITY : to;
+    this.oldest[series] = Math.max(this.oldest[series], bound);
+    this.firstEnd[series] = Math.max(this.firstEnd[series], bound);
   }
 
   /** Makes room for series up to `series`. */

@@ -1,4 +1,4 @@
-import type { RetentionPlan } from '../../../domain/retention.ts';
+import type { GoneChanges, RetentionPlan } from '../../../domain/retention.ts';
 import type { Commit, CommitResult, LogPage } from '../../../domain/commit.ts';
 import type { BackupFacts, Recovered } from '../../../history/engine.ts';
 import type { EngineStats, HistoryReader } from '../../../history/reader.ts';
@@ -43,6 +43,8 @@ export interface WriterCalls {
       readonly workFailure: string | null;
       readonly isRollupWanted: boolean;
       readonly budgetState: BudgetState;
+      /** As in the answer to a commit. */
+      readonly gone: GoneChanges | null;
     };
   };
   retain: { question: RetentionPlan; answer: Float64Array<ArrayBuffer> };
@@ -58,6 +60,8 @@ export interface WriterCalls {
 export interface CommitAnswer extends CommitResult {
   /** Frames of the write-ahead log that wait for a checkpoint. */
   readonly uncopiedFrames: number;
+  /** What was not told yet; null when nothing changed. */
+  readonly gone: GoneChanges | null;
 }
 
 /** A question about readings together with what the heads hold of it, taken before the reader opens its snapshot. */

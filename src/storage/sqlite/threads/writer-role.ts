@@ -51,7 +51,8 @@ export function writerRole(path: string): Role {
       const result = opened().commit(commit, now);
       const transfer = [...readingBuffers(result.readings)];
       if (result.dispositions) transfer.push(result.dispositions.buffer);
-      return { answer: { ...result, uncopiedFrames: opened().uncopiedFrames() }, transfer };
+      const gone = opened().state.rollups.tellMoved();
+      return { answer: { ...result, uncopiedFrames: opened().uncopiedFrames(), gone }, transfer };
     },
     heads(query) {
       const { state } = opened();
@@ -63,7 +64,8 @@ export function writerRole(path: string): Role {
       isWorkBlocked = false;
       opened().tick(now);
       const { isRollupWanted, budgetState } = opened();
-      const answer = { uncopiedFrames: opened().uncopiedFrames(), workFailure, isRollupWanted, budgetState };
+      const gone = opened().state.rollups.tellMoved();
+      const answer = { uncopiedFrames: opened().uncopiedFrames(), workFailure, isRollupWanted, budgetState, gone };
       workFailure = null;
       return { answer };
     },
