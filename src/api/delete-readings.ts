@@ -49,7 +49,7 @@ export function deleteReadingsRoutes(ports: ApiPorts): readonly Route[] {
     tag: 'readings',
     summary: 'Delete readings for good',
     description:
-      'Of the series that match, those in `[from, to)`, or with `all=true` every one: from chunks, sums by the minute and hour, memory and the log; the latest values follow. Up to 500 series go in one commit, more of them in several: should the last of these fail, the same request finishes it. What live clients were shown stays there until they subscribe again. `dryRun=true` deletes nothing and says how much it would be.',
+      'Of the series that match, those in `[from, to)`, or with `all=true` every one: from chunks, sums by the minute and hour, memory and the log; the latest values follow. Up to 500 series go in one commit, more of them in several: should the last of these fail, the same request finishes it. What live clients were shown stays there until they subscribe again; backups, and copies that an upgrade left (`copies` of `GET /storage`), stay as they are. `dryRun=true` deletes nothing and says how much it would be.',
     params: noParameters,
     query: z.object({
       device,

@@ -191,7 +191,7 @@ export function deviceRoutes(ports: ApiPorts): readonly Route[] {
     tag: 'devices',
     summary: 'Forget a device',
     description:
-      'Its registration, its tokens and what it told about itself are gone, and it is disconnected; commands that it has not answered are cancelled. Its readings stay, unless `readings=true`: then they go for good in the same commit, with the refused messages that it sent or that name it. Where devices come by themselves, its next message makes it anew.',
+      'Its registration, its tokens and what it told about itself are gone, and it is disconnected; commands that it has not answered are cancelled. Its readings stay, unless `readings=true`: then they go for good in the same commit, with the refused messages that it sent or that name it; backups, and copies that an upgrade left (`copies` of `GET /storage`), still have them. Where devices come by themselves, its next message makes it anew.',
     params: deviceParams,
     query: z.object({ readings: flag.describe('Whether its readings go, too') }),
     body: null,

@@ -6,6 +6,7 @@ import { EngineOpenError } from '../history/engine.ts';
 import { type DataLock, lockDataFolder } from '../storage/data-lock.ts';
 import { Doctor } from '../storage/sqlite/safekeeping/doctor.ts';
 import { setAside } from '../storage/sqlite/safekeeping/doctor-repair.ts';
+import { type OlderCopy, olderCopies } from '../storage/sqlite/safekeeping/older-copies.ts';
 import type { Finding } from '../storage/sqlite/safekeeping/finding.ts';
 import { openForExamination, openForWriting, StoreRefusedError } from '../storage/sqlite/schema.ts';
 import { flagPaths, type GatewayFlags } from './gateway-flags.ts';
@@ -25,8 +26,9 @@ export async function doctor(flags: DoctorFlags): Promise<void> {
   const lock = await lockUnlessHeld(dir, flags.repair ?? false);
   try {
     const { findings, summary } = examine(path, lock !== null);
-    if (flags.json) console.log(JSON.stringify({ ...summary, findings }, null, 2));
-    else console.log(told(findings, summary));
+    const copies = await olderCopies(dir);
+    if (flags.json) console.log(JSON.stringify({ ...summary, copies, findings }, null, 2));
+    else console.log([told(findings, summary), ...copies.map(copyLine)].join('\n'));
     if (findings.length === 0) return;
     process.exitCode = 1;
     if (flags.repair) console.error(repair(path, findings));
@@ -97,6 +99,11 @@ function told(findings: readonly Finding[], { commits, chunks, readings, rollups
   const examined = `${countText(chunks)} chunks with ${countText(readings)} readings, ${countText(rollups)} rollups and ${countText(commits)} commits of the log`;
   if (findings.length === 0) return `Healthy: ${examined}.`;
   return [...findings.map(lineOf), `Looked at ${examined}: ${countText(findings.length)} found.`].join('\n');
+}
+
+/** Not a fault: whoever deletes readings has to know of it. */
+function copyLine({ file, bytes }: OlderCopy): string {
+  return `${file} (${countText(bytes)} bytes) was made before an upgrade: it still holds readings that were deleted since. Delete it once nobody wants to go back.`;
 }
 
 function lineOf(finding: Finding): string {

@@ -20,7 +20,7 @@ export async function showStorage(flags: StorageFlags): Promise<void> {
 
 /** What is said of the store, line by line: a name and a text for people. */
 export function storageLines(state: StorageState): readonly (readonly [name: string, text: string])[] {
-  const { file, readings, chunks, rollups, damagedChunks, writeAmplification, maxBytes, disk } = state;
+  const { file, readings, chunks, rollups, damagedChunks, writeAmplification, copies, maxBytes, disk } = state;
   const each = readings.bytesEach === null ? '' : `, ${readings.bytesEach} bytes each`;
   return [
     ['Readings', `${grouped(readings.stored)}${each}; ${grouped(readings.inHeads)} in memory`],
@@ -30,6 +30,10 @@ export function storageLines(state: StorageState): readonly (readonly [name: str
     ['Chunks', `${grouped(chunks)}; rollups ${grouped(rollups)}; damaged ${grouped(damagedChunks)}`],
     ['Written', writeAmplification === null ? 'nothing sealed yet' : `${writeAmplification} times what is sealed`],
     ['Purged', grouped(readings.purged)],
+    ...copies.map(
+      ({ file: copy, bytes }) =>
+        ['Older copy', `${copy}, ${size(bytes)}: it holds what was deleted since, and may be deleted`] as const,
+    ),
     ['Budget', maxBytes === null ? 'none but the disk' : size(maxBytes)],
     ['Disk', disk ? `${size(disk.freeBytes)} free of ${size(disk.bytes)}` : 'not known'],
     ['Growth', growthText(state)],

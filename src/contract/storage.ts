@@ -36,6 +36,10 @@ export const StorageState = z
       description: 'Bytes of chunks written, by sealing and merging, for each byte sealed; null before any was',
     }),
     damagedChunks: count.meta({ description: 'Found since the start; `pulsegate doctor` says which' }),
+    copies: z.array(z.object({ file: z.string(), bytes }).meta({ id: 'StorageCopy' })).meta({
+      description:
+        'Copies of the database that upgrades made, in the data folder. They still hold what was deleted since: delete the files once nobody wants to go back to the older version',
+    }),
     maxBytes: bytes.nullable().meta({ description: '`storage.maxBytes`; null: no bound but the disk' }),
     disk: z
       .object({ bytes, freeBytes: bytes })

@@ -20,6 +20,7 @@ import type { Memory } from './memory.ts';
 import type { MqttSide } from './mqtt-side.ts';
 import type { Outlets } from './outlets.ts';
 import { readCertificate } from './pem.ts';
+import { olderCopies } from '../storage/sqlite/safekeeping/older-copies.ts';
 import { diskOf, StorageWatch } from './storage-watch.ts';
 import type { Stream } from './stream.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -56,6 +57,7 @@ export async function buildHttpSide(surroundings: Surroundings, parts: HttpSideP
     log,
     stats: () => engine.reader.stats(),
     disk: () => diskOf(config.data.dir),
+    copies: () => olderCopies(config.data.dir),
     maxBytes: config.storage.maxBytes === 0 ? null : config.storage.maxBytes,
     longestRaw: () => retention.longestRaw,
   });

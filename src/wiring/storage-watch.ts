@@ -30,6 +30,8 @@ export interface StorageWatchParts {
   stats(): Promise<EngineStats>;
   /** Bytes of the file system in which the store lies, and those still free; null where it does not say. */
   disk(): Promise<StorageState['disk']>;
+  /** Copies that upgrades left beside the store. */
+  copies(): Promise<StorageState['copies']>;
   /** `storage.maxBytes`; null: no bound but the disk. */
   readonly maxBytes: number | null;
   /** The longest that readings of any series are kept, ms; null: some for ever. */
@@ -74,10 +76,10 @@ export class StorageWatch {
 
   /** Rejects when the store does not answer. */
   async state(): Promise<StorageState> {
-    const [stats, disk] = await Promise.all([this.#parts.stats(), this.#parts.disk()]);
+    const [stats, disk, copies] = await Promise.all([this.#parts.stats(), this.#parts.disk(), this.#parts.copies()]);
     const growth = this.#growth(stats);
     const { maxBytes } = this.#parts;
-    return { ...describe(stats), maxBytes, disk, growth, forecast: this.#forecast(stats, disk, growth) };
+    return { ...describe(stats), copies, maxBytes, disk, growth, forecast: this.#forecast(stats, disk, growth) };
   }
 
   #note({ usedBytes, oldestTime }: EngineStats): void {
@@ -138,7 +140,7 @@ export async function diskOf(folder: string): Promise<StorageState['disk']> {
   return blocks > 0 ? { bytes: bsize * blocks, freeBytes: bsize * bavail } : null;
 }
 
-function describe(stats: EngineStats): Omit<StorageState, 'maxBytes' | 'disk' | 'growth' | 'forecast'> {
+function describe(stats: EngineStats): Omit<StorageState, 'copies' | 'maxBytes' | 'disk' | 'growth' | 'forecast'> {
   const { fileBytes, usedBytes, logBytes, walBytes, chunkReadings, headReadings } = stats;
   const { sealedBytes, mergedBytes, chunks, rollups, damagedChunks, purgedReadings, oldestTime } = stats;
   const keptBytes = Math.max(0, usedBytes - logBytes);

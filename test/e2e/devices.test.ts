@@ -265,6 +265,37 @@ describe.each(widths)('on a %s screen', (size, width, height, colorScheme) => {
   });
 });
 
+describe('erasing a device', () => {
+  it('stands apart, asks for its id to be typed, and leaves no reading', async () => {
+    for (const id of ['wreck', 'wreck-2']) {
+      expect((await running.http.send('POST', '/api/v1/devices', { id })).status).toBe(201);
+      const posted = await running.http.send('POST', '/api/v1/readings', [{ device: id, metric: 'x', value: 1 }]);
+      expect(posted.status, posted.text).toBe(200);
+    }
+    const visit = await Visit.begin(390, 844, 'light');
+    const { page } = visit;
+    await visit.open('#/devices/wreck');
+    const form = page.getByTestId('erase-device');
+    const erase = visit.button('Erase for good', form);
+    await erase.waitFor();
+    await visit.fits();
+    expect(await visit.button('Erase', page).count()).toBe(0);
+    expect(await erase.isDisabled()).toBe(true);
+    await form.locator('[name=confirm]').fill('wreck-2');
+    expect(await erase.isDisabled()).toBe(true);
+    await form.locator('[name=confirm]').press('Enter');
+    expect((await running.http.ask('/api/v1/devices/wreck')).status).toBe(200);
+    await form.locator('[name=confirm]').fill('wreck');
+    await erase.click();
+    await page.getByRole('heading', { name: 'Devices' }).waitFor();
+    expect((await running.http.ask('/api/v1/devices/wreck')).status).toBe(404);
+    const readings = (device: string) => running.http.ask(`/api/v1/readings?device=${device}&metric=x&from=2000-01-01`);
+    expect((await readings('wreck')).text).not.toContain('"value"');
+    expect((await readings('wreck-2')).text).toContain('"value"');
+    await visit.end();
+  });
+});
+
 describe('many at once', () => {
   it('all that wait are let in by one button, and a mended cause clears all that it held up', async () => {
     const devices = ['many-1', 'many-2', 'many-3'];

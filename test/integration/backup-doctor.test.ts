@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Database } from '../../src/storage/sqlite/database.ts';
@@ -61,6 +61,16 @@ function inStore(change: (database: Database) => void): void {
   change(database);
   database.close();
 }
+
+it('names the copies that upgrades made, which are no fault', async () => {
+  await post('pump', 10);
+  const file = join(folder.path, 'pulsegate.db.v2');
+  writeFileSync(file, 'copied');
+  const said = await doctor();
+  expect(said).toMatchObject({ code: 0, error: '' });
+  expect(said.out).toMatch(/^Healthy: .*\n.*pulsegate\.db\.v2 \(6 bytes\) was made before an upgrade: .*deleted since/);
+  expect(JSON.parse((await doctor('--json')).out)).toMatchObject({ copies: [{ file, bytes: 6 }] });
+});
 
 it('says that a store is healthy while its gateway runs, which goes on', async () => {
   await post('pump', 2_000);

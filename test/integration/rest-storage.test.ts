@@ -1,6 +1,6 @@
 // What a gateway says of its store over REST, in its metrics and from the shell is the same, and is true.
 import { execFile } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -29,6 +29,18 @@ test('the state of the store counts what was sent, the file as it lies there, an
   expect(state.disk?.freeBytes).toBeGreaterThan(0);
   expect(state.disk?.bytes).toBeGreaterThanOrEqual(state.disk?.freeBytes ?? 0);
   expect([state.damagedChunks, state.growth, state.forecast]).toEqual([0, null, null]);
+});
+
+test('copies that upgrades made are named with their size, and the shell says what they hold', async () => {
+  expect((await http.get(StorageState, '/api/v1/storage')).copies).toEqual([]);
+  const file = join(world.running.gateway.dataDir, 'pulsegate.db.v2');
+  writeFileSync(file, 'x'.repeat(2_048));
+  writeFileSync(`${file}.part`, 'unfinished');
+  expect((await http.get(StorageState, '/api/v1/storage')).copies).toEqual([{ file, bytes: 2_048 }]);
+  const main = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+  const url = `http://127.0.0.1:${http.port}`;
+  const { stdout } = await promisify(execFile)(process.execPath, [main, 'storage', '--url', url]);
+  expect(stdout).toMatch(/^Older copy +.*pulsegate\.db\.v2, 2\.0 KB: it holds what was deleted since/m);
 });
 
 test('the budget is that of the configuration, and none when there is none', async () => {

@@ -57,6 +57,7 @@ async function watched(
         oldestTime: oldestAgo === undefined ? null : clock.now() - oldestAgo,
       }),
     disk: () => Promise.resolve(free === null ? null : { bytes: 4_000 * mb, freeBytes: free }),
+    copies: () => Promise.resolve([]),
     maxBytes,
     longestRaw: () => longestRaw,
   });
@@ -153,6 +154,7 @@ describe('the state of the store', () => {
       log: silentLog,
       stats: () => (answers ? Promise.resolve(stats) : Promise.reject(new Error('closed'))),
       disk: () => Promise.resolve(null),
+      copies: () => Promise.resolve([]),
       maxBytes: null,
       longestRaw: () => null,
     });

@@ -5,6 +5,7 @@ import { parseTags, tagTexts } from '../device-text.ts';
 import { rest } from '../gateway.ts';
 import { useAction } from '../use-action.ts';
 import { ConfirmButton } from './confirm-button.tsx';
+import { EraseForm } from './erase-form.tsx';
 import { ProblemLine } from './problem-line.tsx';
 import { ProfileSelect } from './profile-select.tsx';
 import { TokenNote } from './token-note.tsx';
@@ -180,14 +181,8 @@ function Admission({ device, path, onChanged }: PartProps): JSX.Element {
           isBusy={action.isBusy}
           onConfirm={() => remove('')}
         />
-        <ConfirmButton
-          text="Erase"
-          question="It is deleted with all its readings and refused messages, for good."
-          isDangerous
-          isBusy={action.isBusy}
-          onConfirm={() => remove('?readings=true')}
-        />
       </div>
+      <EraseForm device={device.id} isBusy={action.isBusy} onErase={() => remove('?readings=true')} />
       <ProblemLine problem={action.problem} />
     </div>
   );
