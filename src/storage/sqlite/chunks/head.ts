@@ -5,9 +5,12 @@ import type { SampleColumns } from '../../../domain/sample-columns.ts';
 export type Stretch = SampleColumns;
 
 /** Room that a head has once it is no longer small. */
-const capacityMin = 32;
-/** Readings up to which capacity doubles, so that a full head has no room to spare; from there it grows by a quarter. */
-const doublingMax = 1_024;
+const capacityMin = 34;
+/**
+ * Readings up to which capacity doubles; from there it grows by a quarter. A full head (1,024) has room for the commits
+ * that come until its turn to be sealed, when the heads of a fleet become full together: see `stepsMax` of the sealer.
+ */
+const doublingMax = capacityMin * 32;
 const empty = new Float64Array(0);
 
 /**

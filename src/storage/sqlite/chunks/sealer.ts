@@ -20,8 +20,10 @@ export interface RollupTouch {
   absorb(series: number, head: Stretch): number;
 }
 
-/** Chunks that one transaction writes at most, so that a commit waits a few milliseconds for it and no longer. */
+/** Chunks that one transaction writes, unless much is waiting: a commit waits a millisecond or two for it and no longer. */
 const chunksPerStep = 32;
+/** Heads of a fleet that become full together are sealed in so many steps, as even ones as can be. */
+const stepsMax = 64;
 
 /**
  * Turns heads into chunk rows. A head is sealed whole, between two commits: its readings that are newer than all sealed
@@ -39,6 +41,8 @@ export class Sealer {
   readonly #rollups: RollupTouch;
   readonly #compactor: Compactor;
   #due: SeriesState[] = [];
+  /** Chunks a step that what is due takes: of all that has become due since nothing was. */
+  #pace = 0;
 
   constructor(
     database: Database,
@@ -95,7 +99,7 @@ export class Sealer {
   step(chunksMin = chunksPerStep): void {
     if (this.#due.length === 0) return;
     // More at a time when much is waiting, so that sealing keeps up with any rate of commits.
-    const batch = this.#nextBatch(Math.max(chunksMin, this.#due.length >> 5));
+    const batch = this.#nextBatch(Math.max(chunksMin, this.#pace));
     const sealed = this.#chunks.change(this.#transaction, 'sealed', (edit) => this.#seal(edit, batch));
     this.#state.replayFrom = sealed.replayFrom;
     for (const series of [...batch.values()].flat()) {
@@ -106,6 +110,7 @@ export class Sealer {
       series.head.clear();
     }
     this.#due = this.#due.filter((series) => series.isDue);
+    if (this.#due.length === 0) this.#pace = 0;
     for (const { series, isLate, begin, end } of sealed.pieces) this.#compactor.sealed(series, isLate, end - begin);
   }
 
@@ -144,6 +149,7 @@ export class Sealer {
     if (series.isDue) return;
     series.isDue = true;
     this.#due.push(series);
+    this.#pace = Math.max(this.#pace, Math.ceil(this.#due.length / stepsMax));
   }
 
   #seal(edit: ChunkEdit, batch: ReadonlyMap<DeviceState, readonly SeriesState[]>): Sealed {
