@@ -2,7 +2,7 @@ import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Ingested } from '../../src/contract/reading.ts';
 import { main, pulsegate, type Ran } from '../support/cli-process.ts';
 import { type FlakyProxy, type Mishap, startFlakyProxy } from '../support/flaky-proxy.ts';
@@ -20,11 +20,9 @@ let gateway: RunningGateway;
 let proxy: FlakyProxy;
 let mishap: (number: number) => Mishap;
 
-beforeEach(async () => {
-  folder = tempFolder();
+// Nothing here changes what it holds, so one gateway serves all.
+beforeAll(async () => {
   gateway = await startGateway();
-  mishap = () => ({ kind: 'none' });
-  proxy = await startFlakyProxy(gateway.http.port, (number) => mishap(number));
   for (const device of devices) {
     const rows = Array.from({ length: perDevice }, (_, index) => ({
       device,
@@ -36,9 +34,14 @@ beforeEach(async () => {
     expect(Ingested.parse(answer.json()).stored).toBe(perDevice);
   }
 });
+afterAll(() => gateway.stop());
+beforeEach(async () => {
+  folder = tempFolder();
+  mishap = () => ({ kind: 'none' });
+  proxy = await startFlakyProxy(gateway.http.port, (number) => mishap(number));
+});
 afterEach(async () => {
   await proxy.stop();
-  await gateway.stop();
   folder.remove();
 });
 
