@@ -154,6 +154,37 @@ export function engineQuestionsExam(name: string, make: MakeEngine): void {
       expect((await long).parts[0].buckets.columns).toEqual([[499.5]]);
     });
 
+    it('percentiles of many numbers, which take runs of their own, are those of the sorted numbers', async () => {
+      const count = 60_000;
+      const values = Array.from({ length: count }, (_, index) => (index * 7_919) % 60_013);
+      for (let seq = 1; seq <= 12; seq++) {
+        const first = (seq - 1) * 5_000;
+        const rows = values.slice(first, seq * 5_000).map((value, index): Row => [1, (first + index) * 1_000, value]);
+        await engine.commit(commitOf(seq, rows, { newSeries: seq === 1 ? newSeries(1) : [] }));
+      }
+      clock.advance(120_000);
+      await untilStats(engine, ({ headReadings }) => headReadings === 0);
+      const ranks = Array.from({ length: 20 }, (_, index) => index * 5);
+      const aggregates = ranks.map((rank): Aggregate => ({ kind: 'percentile', rank }));
+      for (const inBucket of [25_000, 7_001, count]) {
+        const { parts } = await engine.reader.aggregate({
+          ...wish(inBucket * 1_000, aggregates, 'gauge', 'none'),
+          ranges: [{ series: 1, from: 0, to: count * 1_000 }],
+        });
+        const { columns, count: buckets } = parts[0].buckets;
+        expect(buckets).toBe(Math.ceil(count / inBucket));
+        for (let bucket = 0; bucket < buckets; bucket++) {
+          const sorted = values.slice(bucket * inBucket, (bucket + 1) * inBucket).toSorted((a, b) => a - b);
+          for (const [index, rank] of ranks.entries()) {
+            const place = ((sorted.length - 1) * rank) / 100;
+            const low = sorted[Math.floor(place)];
+            const expected = low + (place % 1) * ((sorted[Math.floor(place) + 1] ?? low) - low);
+            expect(columns[index][bucket], `p${rank} of ${inBucket}`).toBeCloseTo(expected, 6);
+          }
+        }
+      }
+    });
+
     it('long questions that come all at once are all answered, and those that are cut off by the end are refused', async () => {
       const rows = Array.from({ length: 60_000 }, (_, index): Row => [1, index * 1_000, (index * 7919) % 1_000]);
       for (let seq = 1; seq <= 12; seq++) {

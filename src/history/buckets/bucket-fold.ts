@@ -80,6 +80,16 @@ export class BucketFold {
     if (before) this.#keep(before);
   }
 
+  /** Where the open bucket ends: a reading at or after it opens another one. -Infinity before the first. */
+  get edge(): number {
+    return this.#edge;
+  }
+
+  /** As `PercentileBuffer.settle`, for the percentiles of the open bucket: what is left of `looks`, or less than 0. */
+  rank(looks: number): number {
+    return this.#samples?.settle(this.needs.ranks, looks) ?? looks;
+  }
+
   /** Nothing that is added from now on would change the answer. */
   get isFull(): boolean {
     return this.#isFull && !this.#end.seeksNumber;

@@ -1,5 +1,9 @@
+import { Selection } from './selection.ts';
+
 /** Most numbers of which percentiles are exact; 32 MB. */
 export const exactMax = 2 ** 22;
+/** Numbers, times the ranks asked for, up to which percentiles are told in one piece. */
+const pieceMax = 2 ** 16;
 
 /**
  * Numbers of which percentiles are wanted, in a buffer that is used again. Beyond `exactMax` every second one is dropped
@@ -15,6 +19,8 @@ export class PercentileBuffer {
   #skip = 0;
   /** Ascending: places at which the number of this place in order stands; none greater is before it, none less behind it. */
   #settled: number[] = [];
+  /** Of the next place to be settled. */
+  #selection: Selection | null = null;
 
   /** `max`: an even number of numbers. */
   constructor(max: number = exactMax) {
@@ -30,12 +36,14 @@ export class PercentileBuffer {
     this.#stride = 1;
     this.#skip = 0;
     this.#settled = [];
+    this.#selection = null;
   }
 
   /** Adds `values` from `begin` to `end` (excluded). */
   add(values: Float64Array, begin: number, end: number): void {
     let row = begin;
     this.#settled = [];
+    this.#selection = null;
     while (row < end) {
       if (this.#skip >= end - row) {
         this.#skip -= end - row;
@@ -59,10 +67,31 @@ export class PercentileBuffer {
   }
 
   /**
+   * Does most of what `at` takes for these ranks, where it is much, looking at about `looks` numbers at most. Returns how
+   * many are left of them when it is done; less than 0 when it has to go on, with the same ranks.
+   */
+  settle(ranks: readonly number[], looks: number): number {
+    let left = looks;
+    if (this.#count * ranks.length <= pieceMax) return left;
+    for (const rank of ranks) {
+      const place = Math.floor(((this.#count - 1) * rank) / 100);
+      const { index, first, last } = stretchOf(this.#settled, place, this.#count);
+      if (this.#settled[index] === place) continue;
+      this.#selection ??= new Selection(this.#numbers, first, last, place);
+      left = this.#selection.step(left);
+      if (left < 0) return left;
+      this.#selection = null;
+      this.#settled.splice(index, 0, place);
+    }
+    return left;
+  }
+
+  /**
    * The percentile of `rank` 0 … 100; NaN without numbers. Moves the numbers about: of several ranks each is looked for only
    * between those that were asked for before.
    */
   at(rank: number): number {
+    this.#selection = null;
     return this.#count === 0 ? Number.NaN : percentile(this.#numbers, this.#count, rank, this.#settled);
   }
 
@@ -90,15 +119,13 @@ export class PercentileBuffer {
 export function percentile(numbers: Float64Array, count: number, rank: number, settled: number[] = []): number {
   const place = ((count - 1) * rank) / 100;
   const below = Math.floor(place);
-  let index = 0;
-  while (index < settled.length && settled[index] < below) index++;
-  const from = index === 0 ? 0 : settled[index - 1] + 1;
-  const next = settled[index] === below ? settled[index + 1] : settled[index];
-  const end = next === undefined ? count : next + 1;
+  const { index, first, last } = stretchOf(settled, below, count);
   if (settled[index] !== below) {
-    select(numbers, from, end - 1, below);
+    new Selection(numbers, first, last, below).step(Number.POSITIVE_INFINITY);
     settled.splice(index, 0, below);
   }
+  const next = settled[index + 1];
+  const end = next === undefined ? count : next + 1;
   const low = numbers[below];
   const part = place - below;
   if (part === 0) return low;
@@ -108,42 +135,17 @@ export function percentile(numbers: Float64Array, count: number, rank: number, s
   return high === low ? low : low + part * (high - low);
 }
 
-/** So many looks at each number are enough for any but a malicious order. */
-const looksMax = 8;
-
-/**
- * Moves the number of this place in order there, none greater before it and none less behind it (Hoare's quickselect), among
- * those from `first` to `last`, which hold it. Where
- * the order of the numbers is against it, what is left is sorted, so that nobody can make it slow.
- */
-function select(numbers: Float64Array, first: number, last: number, place: number): void {
-  let left = first;
-  let right = last;
-  let looks = looksMax * (last - first + 1);
-  while (left < right) {
-    looks -= right - left;
-    if (looks < 0) {
-      numbers.subarray(left, right + 1).sort();
-      break;
-    }
-    const pivot = median(numbers[left], numbers[(left + right) >>> 1], numbers[right]);
-    let low = left;
-    let high = right;
-    while (low <= high) {
-      while (numbers[low] < pivot) low++;
-      while (numbers[high] > pivot) high--;
-      if (low <= high) {
-        const swapped = numbers[low];
-        numbers[low++] = numbers[high];
-        numbers[high--] = swapped;
-      }
-    }
-    if (place <= high) right = high;
-    else if (place >= low) left = low;
-    else break;
-  }
-}
-
-function median(a: number, b: number, c: number): number {
-  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
+/** Among which numbers that of a place is, and where it belongs among the settled places. */
+function stretchOf(
+  settled: readonly number[],
+  place: number,
+  count: number,
+): { readonly index: number; readonly first: number; readonly last: number } {
+  let index = 0;
+  while (index < settled.length && settled[index] < place) index++;
+  return {
+    index,
+    first: index === 0 ? 0 : settled[index - 1] + 1,
+    last: index === settled.length ? count - 1 : settled[index],
+  };
 }

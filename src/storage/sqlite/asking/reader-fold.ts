@@ -4,6 +4,7 @@ import type { Value } from '../../../domain/reading.ts';
 import type { RollupTier } from '../../../domain/retention.ts';
 import { rollupTiers } from '../../../domain/retention.ts';
 import type { SampleColumns } from '../../../domain/sample-columns.ts';
+import { firstAtOrAfter } from '../../../history/buckets/ascending.ts';
 import { BucketFold } from '../../../history/buckets/bucket-fold.ts';
 import type { Grid } from '../../../history/buckets/bucket-grid.ts';
 import { gridOf } from '../../../history/buckets/bucket-grid.ts';
@@ -46,6 +47,8 @@ const wholeChunks = 2;
 /** µs to add a reading to its bucket, and to find its place among those of which a percentile is asked for. */
 const foldedCost = 0.01;
 const rankedCost = 0.02;
+/** µs to look at one of many numbers for a percentile of them. */
+const lookCost = 0.02;
 /** µs to unpack a bucket of a rollup. */
 const rollupRowCost = 0.1;
 
@@ -127,6 +130,7 @@ export class SeriesFold {
       if (!isTold) return false;
       if (fold.isFull) break;
     }
+    if (!this.#rank(sources.chunks, fold)) return false;
     this.#answer = this.#close(fold, this.#after(sources, headsAt, facts.rawFrom));
     return true;
   }
@@ -224,11 +228,7 @@ export class SeriesFold {
       const summary = isSummed && piece.chunk ? chunks.summaryOf(piece.chunk) : null;
       if (!summary || !fold.addSummary(summary)) {
         const rows = piece.rows();
-        if (rows) {
-          chunks.effort += (rows.end - rows.begin) * this.#readingCost;
-          fold.addReadings(rows.columns, rows.begin, rows.end);
-          this.#kept?.addReadings(rows.columns, rows.begin, rows.end);
-        }
+        if (rows && !this.#addRows(chunks, fold, rows)) return false;
       }
       this.#at = piece.to;
       if (fold.isFull) return true;
@@ -236,6 +236,34 @@ export class SeriesFold {
     }
     this.#at = span.to;
     return true;
+  }
+
+  /** False when a bucket ends among the rows whose percentiles take another run, which goes on behind it. */
+  #addRows(chunks: SnapshotChunks, fold: BucketFold, { columns, begin, end }: Rows): boolean {
+    chunks.effort += (end - begin) * this.#readingCost;
+    const ranked = this.#kept ?? fold;
+    const edge = ranked.needs.ranks.length === 0 ? end : firstAtOrAfter(columns.times, begin, end, ranked.edge);
+    this.#add(fold, { columns, begin, end: edge });
+    if (edge === end) return true;
+    if (!this.#rank(chunks, fold)) {
+      this.#at = columns.times[edge];
+      return false;
+    }
+    this.#add(fold, { columns, begin: edge, end });
+    return true;
+  }
+
+  #add(fold: BucketFold, { columns, begin, end }: Rows): void {
+    fold.addReadings(columns, begin, end);
+    this.#kept?.addReadings(columns, begin, end);
+  }
+
+  /** Does what the percentiles of the open bucket take; false when it has cost enough. */
+  #rank(chunks: SnapshotChunks, fold: BucketFold): boolean {
+    const looks = Math.max(0, (runEffortMax - chunks.effort) / lookCost);
+    const left = (this.#kept ?? fold).rank(looks);
+    if (left < looks) chunks.effort = runEffortMax - Math.max(0, left) * lookCost;
+    return left >= 0;
   }
 
   /** Whether a bucket holds whole chunks. */
