@@ -89,6 +89,17 @@ class Store {
     for (let steps = 0; this.step(); steps++) if (steps > 10_000) throw new Error('work without an end');
   }
 
+  /** Seals every head; of merging only so many steps. */
+  sealMerging(steps: number): void {
+    this.#now += sealAfterMs + 1;
+    this.#writer.tick(this.#now);
+    const { state } = this.#writer;
+    for (let step = 0, merged = state.mergedBytes; step < steps && this.step(); ) {
+      if (state.mergedBytes > merged) step++;
+      merged = state.mergedBytes;
+    }
+  }
+
   /** The same, but only so many steps of it. */
   sealSteps(steps: number): void {
     this.#now += sealAfterMs + 1;
@@ -292,6 +303,34 @@ describe('small chunks', () => {
     }
     expect(store.ask('SELECT count(*), min(count) FROM chunk')).toEqual([[4, 64]]);
     expect(store.ask('SELECT chunks FROM time_column')).toEqual([[4]]);
+    expectSound();
+  });
+
+  it('of slow series are merged in turn with late ones, however many of those keep coming', () => {
+    const [slow, busy] = [8, 24];
+    begin(64, slow + busy);
+    const readings = 600;
+    const rows: Row[] = [];
+    for (let of = slow + 1; of <= slow + busy; of++) {
+      for (let at = 0; at < readings; at++) rows.push([of, at * 1_000, at % 7]);
+    }
+    for (let at = 0; at < rows.length; at += 1_000) store.write(rows.slice(at, at + 1_000));
+    store.seal();
+    for (let round = 0; round < 64; round++) {
+      const late: Row[] = [];
+      for (let of = slow + 1; of <= slow + busy; of++) {
+        for (let at = round % 9; at < readings; at += 9) late.push([of, at * 1_000 + 1 + round, round]);
+      }
+      store.write(late);
+      store.write(Array.from({ length: slow }, (_, of): Row => [of + 1, round * minute, round]));
+      // So much that late chunks are left over each time.
+      store.sealMerging(2);
+    }
+    const late = Number(store.ask('SELECT count(*) FROM chunk WHERE late = 1')[0]?.[0]);
+    expect(late, 'late chunks that wait').toBeGreaterThan(busy);
+    const small = Number(store.ask(`SELECT count(*) FROM chunk WHERE series <= ${slow}`)[0]?.[0]);
+    // 64 chunks of one reading each make four of sixteen; some are on their way.
+    expect(small).toBeLessThan(slow * 12);
     expectSound();
   });
 

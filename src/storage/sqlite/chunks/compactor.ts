@@ -25,6 +25,9 @@ const credit = 6;
  * chunks of slow series into large ones. What a reading says does not change by it. Each step is one transaction, so a
  * kill leaves the chunks before or after it, and so does a reader find them.
  *
+ * Both have their turn, and what late chunks may cost counts what small ones did: so slow series stay in few chunks
+ * whatever comes late, and no more is written again in all.
+ *
  * It obeys, and must not break, what `ChunkStore` says of all chunks of a series. Series of one device go together where
  * they wait together, so that merged chunks share their times as the ones before did.
  */
@@ -37,6 +40,7 @@ export class Compactor {
   readonly #sources: MergeSources;
   readonly #late = new Waiting();
   readonly #small = new Waiting();
+  #isLateNext = false;
   /** Series whose late chunks were not worth merging when they were last looked at. */
   readonly #deferred = new Set<SeriesState>();
 
@@ -81,8 +85,10 @@ export class Compactor {
 
   /** Merges a little; true when there may be more. Throws `TransactionError`; then nothing was merged. */
   step(): boolean {
-    if (this.#late.isEmpty) this.#stepSmall();
-    else this.#stepLate();
+    // In turn: late data that keeps coming may have more to do than there is time for.
+    this.#isLateNext = !this.#isLateNext;
+    if (this.#small.isEmpty || (this.#isLateNext && !this.#late.isEmpty)) this.#stepLate();
+    else this.#stepSmall();
     return this.isDue;
   }
 
