@@ -60,6 +60,19 @@ describe('without a limit', () => {
     );
   });
 
+  test('what one page holds is counted instead of being estimated, also when it is nothing', async () => {
+    const ask = async (query: string): Promise<readonly [unknown, number]> => {
+      const answer = await running.http.ask(`/api/v1/readings?${range}&format=ndjson&${query}`);
+      return [answer.headers['x-total-estimate'], answer.text.split('\n').length - 1];
+    };
+    expect(await ask('metric=state')).toEqual(['40', 40]);
+    expect(await ask(`metric=state&after=cell-09/state/${noon - 7_000 + 9}`)).toEqual(['30', 30]);
+    const none = await running.http.ask(
+      '/api/v1/readings?from=2001-01-01T00:00:00Z&to=2001-01-02T00:00:00Z&format=ndjson',
+    );
+    expect([none.headers['x-total-estimate'], none.text]).toEqual(['0', '']);
+  });
+
   test('CSV has its header once, and the form is found by Accept as well', async () => {
     const answer = await running.http.ask(`/api/v1/readings?${range}`, { headers: { accept: 'text/csv' } });
     expect(answer.headers['content-type']).toMatch(/^text\/csv/);

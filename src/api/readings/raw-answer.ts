@@ -41,17 +41,19 @@ export async function answerRaw(
     });
   if (limit === null) {
     downloads.checkPlace(ask.asker);
-    const estimate = await downloads.estimate(leftOf(ask, order), ask.asker);
+    const source = pages();
+    const begun = [await source.next()];
+    const estimate = countIn(begun[0]) ?? (await downloads.estimate(leftOf(ask, order), ask.asker));
     const headers = { 'x-total-estimate': String(estimate) };
     if (format === 'json' || format === 'columns') {
       return new WrittenAnswer(
         contentTypes[format],
-        downloads.begin(ask.asker, () => allOfJson(ports, ask, pages())),
+        downloads.begin(ask.asker, () => allOfJson(ports, ask, begunWith(begun, source))),
         headers,
       );
     }
     const damage = new DamageNote();
-    const chunks = downloads.begin(ask.asker, () => allOfLines(ports, format, pages(), damage));
+    const chunks = downloads.begin(ask.asker, () => allOfLines(ports, format, begunWith(begun, source), damage));
     const trailers = { names: damageFields, fields: () => damage.fields(ports.names) };
     return new WrittenAnswer(contentTypes[format], chunks, headers, trailers);
   }
@@ -129,6 +131,20 @@ async function pageOfLines(ports: ApiPorts, ask: ReadingAsk, pages: AsyncGenerat
     ...(next !== null && { 'x-next-page': next }),
     ...damage.fields(ports.names),
   });
+}
+
+/** The readings of a first page that is all there is; null when there are more. */
+function countIn(first: IteratorResult<RawPage, void>): number | null {
+  if (first.done) return 0;
+  return first.value.next === null ? first.value.parts.reduce((sum, { readings }) => sum + readings, 0) : null;
+}
+
+/** The pages of `rest`, of which the first was taken; it is let go of when it was given. */
+async function* begunWith(
+  begun: IteratorResult<RawPage, void>[],
+  rest: AsyncGenerator<RawPage>,
+): AsyncGenerator<RawPage> {
+  for (let step = begun.pop(); step && !step.done; step = await rest.next()) yield step.value;
 }
 
 /** Everything, page by page, each asked for when the client has taken the one before. */
