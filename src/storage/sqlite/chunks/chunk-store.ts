@@ -129,28 +129,46 @@ export class ChunkEdit {
    * chunk is left that may hold older values of its times: they must not come back.
    */
   removeBefore(series: SeriesState, cutoff: number, max: number): RemovedChunks {
-    const inOrder = this.#removeAll(
+    const inOrder = this.removeAll(
       series,
-      `DELETE FROM chunk WHERE id IN
-         (SELECT id FROM chunk WHERE series = ? AND late = 0 AND time_max < ? ORDER BY time_max LIMIT ?)
-       RETURNING count, times, late, id & 2147483647`,
-      [series.id, cutoff, max],
+      this.#statements
+        .get(
+          `SELECT count, times, id & 2147483647 FROM chunk WHERE series = ? AND late = 0 AND time_max < ?
+           ORDER BY time_max LIMIT ?`,
+        )
+        .all(series.id, cutoff, max),
     );
-    if (inOrder.chunks >= max) return inOrder;
+    if (inOrder.chunks >= max || !this.#hasLate(series)) return inOrder;
     const left = this.#statements
       .get(
         `SELECT min(coalesce((SELECT time_min FROM chunk WHERE series = ?1 AND late = 0 ORDER BY time_max LIMIT 1), ?2),
            coalesce((SELECT min(time_min) FROM chunk WHERE series = ?1 AND late = 1 AND time_max >= ?2), ?2), ?2)`,
       )
       .get(series.id, cutoff);
-    const late = this.#removeAll(
+    const late = this.removeAll(
       series,
-      `DELETE FROM chunk WHERE id IN
-         (SELECT id FROM chunk WHERE series = ? AND late = 1 AND time_max < ? ORDER BY time_max LIMIT ?)
-       RETURNING count, times, late, id & 2147483647`,
-      [series.id, numberIn(left, 0), max - inOrder.chunks],
+      this.#statements
+        .get(
+          `SELECT count, times, id & 2147483647 FROM chunk WHERE series = ? AND late = 1 AND time_max < ?
+           ORDER BY time_max LIMIT ?`,
+        )
+        .all(series.id, numberIn(left, 0), max - inOrder.chunks),
     );
     return { chunks: inOrder.chunks + late.chunks, readings: inOrder.readings + late.readings };
+  }
+
+  /** Removes chunks, each as a row of its count of readings, its time column and its number. */
+  removeAll(series: SeriesState, rows: readonly Row[]): RemovedChunks {
+    // By key and one by one: a statement that finds, deletes and returns rows has to keep them aside meanwhile.
+    const statement = this.#statements.get('DELETE FROM chunk WHERE id = (? << 31) | ?');
+    let readings = 0;
+    for (const row of rows) {
+      const number = numberIn(row, 2);
+      statement.run(series.id, number);
+      this.#noteRemoved(series, number, row);
+      readings += numberIn(row, 0);
+    }
+    return { chunks: rows.length, readings };
   }
 
   /** The head of `series` is sealed with this transaction: its row says so, by position. */
@@ -224,31 +242,25 @@ export class ChunkEdit {
 
   #delete(series: SeriesState, number: number): Row | undefined {
     const row = this.#statements
-      .get(
-        `DELETE FROM chunk WHERE id = (? << 31) | ?
-         RETURNING count, times, late, id & 2147483647`,
-      )
+      .get('DELETE FROM chunk WHERE id = (? << 31) | ? RETURNING count, times, late')
       .get(series.id, number);
-    if (row) this.#noteRemoved(series, row);
+    if (row) this.#noteRemoved(series, number, row);
     return row;
   }
 
-  #removeAll(series: SeriesState, sql: string, inputs: readonly number[]): RemovedChunks {
-    const rows = this.#statements.get(sql).all(...inputs);
-    let readings = 0;
-    for (const row of rows) {
-      this.#noteRemoved(series, row);
-      readings += numberIn(row, 0);
-    }
-    return { chunks: rows.length, readings };
+  #hasLate(series: SeriesState): boolean {
+    return (
+      this.#statements.get('SELECT 1 FROM chunk WHERE series = ? AND late = 1 LIMIT 1').get(series.id) !== undefined
+    );
   }
 
-  #noteRemoved(series: SeriesState, row: Row): void {
+  /** `row`: its count of readings and its time column. */
+  #noteRemoved(series: SeriesState, number: number, row: Row): void {
     this.#chunks--;
     this.#readings -= numberIn(row, 0);
     const times = numberOrNullIn(row, 1);
     if (times !== null) this.#times.release(times);
-    this.#changed.push([series.id, numberIn(row, 3)]);
+    this.#changed.push([series.id, number]);
   }
 
   #writeSealed(series: SeriesState, next: number): void {

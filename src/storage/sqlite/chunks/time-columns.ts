@@ -68,13 +68,14 @@ export class TimeColumnsEdit {
   /** Writes the counts, and deletes columns that nobody refers to any more; the last thing before COMMIT. */
   finish(): void {
     for (const [id, change] of this.#references) {
-      // No change is written too: a column that was made and let go in one transaction must not stay.
-      const left = this.#statements
-        .get('UPDATE time_column SET chunks = chunks + ? WHERE id = ? RETURNING chunks')
-        .get(change, id);
-      if (left === undefined || numberIn(left, 0) > 0) continue;
-      this.#statements.get('DELETE FROM time_column WHERE id = ?').run(id);
-      this.#gone.add(id);
+      // No change is asked too: a column that was made and let go in one transaction must not stay.
+      const isGone =
+        change <= 0 &&
+        this.#statements.get('DELETE FROM time_column WHERE id = ?1 AND chunks + ?2 <= 0').run(id, change) > 0;
+      if (isGone) this.#gone.add(id);
+      else if (change !== 0) {
+        this.#statements.get('UPDATE time_column SET chunks = chunks + ? WHERE id = ?').run(change, id);
+      }
     }
   }
 

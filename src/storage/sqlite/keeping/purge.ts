@@ -5,7 +5,7 @@ import type { Database } from '../database.ts';
 import { Statements } from '../database.ts';
 import { addMeta } from '../rows/meta.ts';
 import type { RollupBook } from '../rollups/rollup-book.ts';
-import type { RollupDesk } from '../rollups/rollup-desk.ts';
+import type { ChunkSpan, RollupDesk } from '../rollups/rollup-desk.ts';
 import { rollupId, windowBegin } from '../rollups/rollup-key.ts';
 import { RollupRows } from '../rollups/rollup-rows.ts';
 import type { SeriesState } from '../series-state.ts';
@@ -13,11 +13,15 @@ import type { Transaction } from '../transaction.ts';
 import type { WriterState } from '../writer-state.ts';
 
 /** A step shall take less than this, ms: it is what a commit may have to wait for. */
-const stepMs = 1.5;
-const chunksMin = 4;
-const chunksMax = 256;
-/** Series that one step looks at. */
-const seriesPerStep = 256;
+const stepMs = 2.5;
+/** How long a step writes before it commits, at least and at most, ms. */
+const writingMsMin = 0.2;
+const writingMsMax = 2;
+/** Chunks of a series that go before a step looks at the clock. */
+const chunksAtATime = 16;
+/** Series that one step looks at, at least and at most. */
+const seriesMin = 32;
+const seriesMax = 512;
 /** Windows of rollups that one step deletes. */
 const windowsPerStep = 64;
 
@@ -53,7 +57,9 @@ export class Purger {
   /** Those for which something has to be sealed or summed up before. */
   #waiting: PurgeOrder[] = [];
   readonly #rollupsDue = new Set<number>();
-  #chunksPerStep = 32;
+  /** After this long a step commits, ms; what the commit takes depends on the pages it has to write. */
+  #writingMs = 0.5;
+  #seriesPerStep = seriesMin;
 
   constructor(database: Database, state: WriterState, parts: PurgeParts) {
     this.#state = state;
@@ -89,14 +95,18 @@ export class Purger {
     const ready: PurgeOrder[] = [];
     let tried = 0;
     for (const [id, order] of this.#due) {
-      if (tried++ === seriesPerStep) break;
+      if (tried++ === this.#seriesPerStep) break;
       this.#due.delete(id);
       if (this.#isVoid(order)) continue;
       if (this.isReady(order)) ready.push(order);
       else this.#waiting.push(order);
     }
-    if (tried > 0) for (const order of this.purge(ready)) this.#due.set(order.series.id, order);
-    else this.#stepRollups();
+    if (tried > 0) {
+      const left = this.purge(ready);
+      for (const order of left) this.#due.set(order.series.id, order);
+      // Not many more than it gets done, each of which would be looked at again.
+      this.#seriesPerStep = Math.min(Math.max((tried - left.length) * 2, seriesMin), seriesMax);
+    } else this.#stepRollups();
     return this.#due.size > 0 || this.#rollupsDue.size > 0;
   }
 
@@ -128,33 +138,40 @@ export class Purger {
     const { transaction, chunks, desk, clock } = this.#parts;
     const { rollups } = this.#state;
     const begin = clock.monotonic();
-    const { begun, isLastDone } = chunks.change(transaction, 'deleted', (edit) => {
-      let room = this.#chunksPerStep;
+    const ends: ChunkSpan[] = [];
+    const isLastDone = chunks.change(transaction, 'deleted', (edit) => {
+      // Anew, should the transaction be run again.
+      ends.length = 0;
       let readings = 0;
-      let at = 0;
-      while (at < orders.length && room > 0) {
-        const { series, cutoff } = orders[at++];
-        const removed = edit.removeBefore(series, cutoff, room);
+      let isDone = true;
+      for (const { series, cutoff } of orders) {
         // With the first chunk that goes, so that what is left is not taken for all there was.
-        if (this.#holdsBefore(series.id, cutoff)) {
+        if (this.#holdsBefore(series.id, cutoff) && !(rollups.rawFrom[series.id] >= cutoff)) {
           this.#statements
             .get('UPDATE series SET raw_from = ?1 WHERE id = ?2 AND coalesce(raw_from < ?1, 1)')
             .run(cutoff, series.id);
         }
-        room -= removed.chunks;
-        readings += removed.readings;
+        do {
+          const removed = edit.removeBefore(series, cutoff, chunksAtATime);
+          readings += removed.readings;
+          isDone = removed.chunks < chunksAtATime;
+        } while (!isDone && clock.monotonic() - begin < this.#writingMs);
+        ends.push(desk.spanOf(series.id));
+        if (clock.monotonic() - begin >= this.#writingMs) break;
       }
       addMeta(this.#statements, 'purged_readings', readings);
-      return { begun: at, isLastDone: room > 0 };
+      return isDone;
     });
-    for (const { series, cutoff } of orders.slice(0, begun)) {
+    for (const [at, { oldest, firstEnd }] of ends.entries()) {
+      const { series, cutoff } = orders[at];
       if (this.#holdsBefore(series.id, cutoff)) {
         rollups.moveRawFrom(series.id, Math.max(cutoff, rollups.rawFrom[series.id] || cutoff));
       }
-      desk.measure(series.id);
+      rollups.oldest[series.id] = oldest;
+      rollups.firstEnd[series.id] = firstEnd;
     }
     this.#pace(clock.monotonic() - begin);
-    return orders.slice(isLastDone ? begun : begun - 1);
+    return orders.slice(isLastDone ? ends.length : ends.length - 1);
   }
 
   /** Whether chunks may hold readings before `cutoff` that nobody has erased. */
@@ -207,9 +224,9 @@ export class Purger {
     return desk.areHoursToldBefore(series, whole) ? whole : Number.NEGATIVE_INFINITY;
   }
 
-  /** Fewer chunks a step when it took too long, more when it was quick. */
+  /** A shorter step next time when it took too long, a longer one when it was quick. */
   #pace(took: number): void {
-    if (took > stepMs) this.#chunksPerStep = Math.max(chunksMin, this.#chunksPerStep >> 1);
-    else if (took * 2 < stepMs) this.#chunksPerStep = Math.min(chunksMax, this.#chunksPerStep + 8);
+    this.#writingMs =
+      took > stepMs ? Math.max(writingMsMin, this.#writingMs / 2) : Math.min(writingMsMax, this.#writingMs * 1.25);
   }
 }

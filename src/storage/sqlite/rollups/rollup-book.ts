@@ -168,6 +168,7 @@ export class RollupBook {
   tells(series: number, tier: RollupTier, from: number, to: number): boolean {
     const told = this.#state.rollups.tier(tier);
     if (told.isEmpty(series) || told.from[series] > from || told.to[series] < to) return false;
+    if (!this.#hasDue) return true;
     return !this.#rows.hasDue(rollupId(series, tier, windowBegin(tier, from)), rollupId(series, tier, to - 1));
   }
 

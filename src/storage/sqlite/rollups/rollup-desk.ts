@@ -17,6 +17,14 @@ const surveyMax = 4_096;
 
 const tiers: readonly RollupTier[] = ['minute', 'hour'];
 
+/** No chunk of a series holds an older reading, none ends before; infinite without chunks. */
+export interface ChunkSpan {
+  readonly oldest: number;
+  readonly firstEnd: number;
+}
+
+const noChunks: ChunkSpan = { oldest: Number.POSITIVE_INFINITY, firstEnd: Number.POSITIVE_INFINITY };
+
 /**
  * Says what is to be summed up, hands it out to the maintenance thread and writes what comes back.
  *
@@ -249,22 +257,22 @@ export class RollupDesk {
   /** Learns where the chunks of a series begin. */
   measure(series: number, hasChunks = true): void {
     const { rollups } = this.#state;
-    rollups.oldest[series] = Number.POSITIVE_INFINITY;
-    rollups.firstEnd[series] = Number.POSITIVE_INFINITY;
-    if (!hasChunks) return;
+    const { oldest, firstEnd } = hasChunks ? this.spanOf(series) : noChunks;
+    rollups.oldest[series] = oldest;
+    rollups.firstEnd[series] = firstEnd;
+  }
+
+  /** Where the chunks of a series begin, as the database says it now. */
+  spanOf(series: number): ChunkSpan {
     const inOrder = this.#statements
       .get('SELECT time_min, time_max FROM kept_chunk WHERE series = ? AND late = 0 ORDER BY time_max LIMIT 1')
       .get(series);
     const late = this.#statements
       .get('SELECT min(time_min), min(time_max) FROM kept_chunk WHERE series = ? AND late = 1')
       .get(series);
-    if (late && late[0] !== null) {
-      rollups.oldest[series] = numberIn(late, 0);
-      rollups.firstEnd[series] = numberIn(late, 1);
-    }
-    if (!inOrder) return;
-    rollups.oldest[series] = Math.min(numberIn(inOrder, 0), rollups.oldest[series]);
+    const ofLate = late && late[0] !== null ? { oldest: numberIn(late, 0), firstEnd: numberIn(late, 1) } : noChunks;
+    if (!inOrder) return ofLate;
     // Late chunks go with those in order that they overlap.
-    rollups.firstEnd[series] = numberIn(inOrder, 1);
+    return { oldest: Math.min(numberIn(inOrder, 0), ofLate.oldest), firstEnd: numberIn(inOrder, 1) };
   }
 }
