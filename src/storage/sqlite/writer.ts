@@ -39,6 +39,8 @@ const replayBytesMax = 64 << 20;
 const framesMax = 4_096;
 /** Series of which one look sees whether something is to be summed up or purged: about a millisecond. */
 const seriesPerLook = 8_192;
+/** Once this long was worked between two commits, what is left waits for the next time, ms. */
+const workMs = 1;
 /** Nobody waits for a commit while the store closes. */
 const closingChunksPerStep = 256;
 
@@ -87,6 +89,10 @@ export class Writer {
   readonly #rollups: RollupBook;
   readonly #desk: RollupDesk;
   readonly #erasing: ErasureWork;
+  readonly #clock: Pick<Clock, 'monotonic'>;
+  /** Beside sealing, what is done between commits, a step at a time and in turn; true when there is more. */
+  readonly #jobs: readonly (() => boolean)[];
+  #turn = 0;
   #now = 0;
   /** Up to this series the last look went. */
   #lookedAt = 0;
@@ -138,6 +144,16 @@ export class Writer {
     this.#trimmer = new LogTrimmer(database, state, background, options.resumeWindow);
     this.#eraser = new Eraser(database, state, { store: chunks, rollups: this.#rollups });
     this.#erasing = new ErasureWork(database, state, { chunks, transaction: freeingBehind });
+    this.#clock = clock;
+    this.#jobs = [
+      () => this.#trimmer.step(),
+      () => this.#retirer.step(),
+      () => this.#erasing.step(),
+      () => this.#purger.step(),
+      () => this.#budget.step(),
+      // Sealing comes first: what it writes is what is merged.
+      () => !this.#sealer.isDue && this.#compactor.step(),
+    ];
   }
 
   /** Commits, or throws `TransactionError` with nothing changed in memory. `now` is monotonic, ms. */
@@ -164,21 +180,23 @@ export class Writer {
   }
 
   /**
-   * Seals and trims a little, and says whether more is due; the caller lets waiting commits through in between. Throws
-   * `TransactionError`; what was not sealed or trimmed stays due.
+   * Seals a little and does at least one other thing that is due, and says whether there is more; the caller lets waiting
+   * commits through in between. Throws `TransactionError`; what was not done stays due.
    */
   work(): boolean {
+    const began = this.#clock.monotonic();
     this.#relieve();
     this.#sealer.step();
-    // Each a step: none waits for another to come to an end.
-    const isTrimming = this.#trimmer.step();
-    const isRetiring = this.#retirer.step();
-    const isErasing = this.#erasing.step();
-    const isPurging = this.#purger.step();
-    const isOverBudget = this.#budget.step();
-    // Sealing comes first: what it writes is what is merged.
-    const isMerging = !this.#sealer.isDue && this.#compactor.step();
-    return isTrimming || isRetiring || isErasing || isPurging || isOverBudget || isMerging || this.#sealer.isDue;
+    let isMore = this.#sealer.isDue;
+    for (let asked = 0; asked < this.#jobs.length; asked++) {
+      const job = this.#jobs[this.#turn];
+      // Before it runs, so that one that fails does not keep the others from theirs.
+      this.#turn = (this.#turn + 1) % this.#jobs.length;
+      if (!job()) continue;
+      isMore = true;
+      if (this.#clock.monotonic() - began >= workMs) break;
+    }
+    return isMore;
   }
 
   /** Time has passed: heads that have become old are due. */
