@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { systemClock } from '../../src/base/clock.ts';
+import { type Clock, systemClock } from '../../src/base/clock.ts';
 import type { Commit } from '../../src/domain/commit.ts';
 import type { RollupTier } from '../../src/domain/retention.ts';
 import type { Summary } from '../../src/history/summary.ts';
@@ -33,15 +33,18 @@ export class KeepingRig {
   /** Receipt time of the next commit, epoch ms. */
   at: number;
   readonly #options: WriterOptions;
+  readonly #clock: Pick<Clock, 'monotonic'>;
   #folder = tempFolder();
   #database!: Database;
   #other!: Database;
   #maker!: RollupMaker;
   #now = 0;
 
-  constructor(at: number, options: WriterOptions = keepingOptions) {
+  /** `clock` tells the writer how long its steps take. */
+  constructor(at: number, options: WriterOptions = keepingOptions, clock: Pick<Clock, 'monotonic'> = systemClock) {
     this.at = at;
     this.#options = options;
+    this.#clock = clock;
     this.#open();
   }
 
@@ -145,7 +148,7 @@ export class KeepingRig {
     this.#database = openForWriting(path, { busyTimeoutMs: 0, pagesMax: null });
     const { quarantineBytesMax } = this.#options;
     const { state } = recover(this.#database, { now: this.#now, newEpoch: 'epochepoch', quarantineBytesMax });
-    this.writer = new Writer(this.#database, state, this.#options, systemClock);
+    this.writer = new Writer(this.#database, state, this.#options, this.#clock);
     this.#other = openForMaintenance(path);
     this.#maker = new RollupMaker(this.#other);
   }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/base/clock.ts';
+import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
 import type { Commit } from '../../src/domain/commit.ts';
 import type { Value } from '../../src/domain/reading.ts';
@@ -41,10 +41,10 @@ afterEach(() => {
 });
 
 /** The writer by itself, without its thread, so that each of its steps can be looked at. */
-function open(): void {
+function open(clock: Pick<Clock, 'monotonic'> = systemClock): void {
   database = openForWriting(join(folder.path, 'pulsegate.db'), { busyTimeoutMs: 0, pagesMax: null });
   const { state } = recover(database, { now, newEpoch: 'epochepoch', quarantineBytesMax: options.quarantineBytesMax });
-  writer = new Writer(database, state, options, systemClock);
+  writer = new Writer(database, state, options, clock);
 }
 
 function commit(parts: Partial<Commit>, rows: readonly Row[] = []): void {
@@ -176,6 +176,32 @@ describe('the work after a deletion', () => {
     expect(chunkReadings).toBe(database.number('SELECT sum(count) FROM chunk'));
     expect(log.readings).toBe(database.number('SELECT sum(readings) FROM commit_log'));
     expect(log.bytes).toBe(database.number('SELECT sum(length(bytes)) FROM commit_log'));
+  });
+
+  it('takes the chunks of as many series as there is time for in a step', () => {
+    const count = 100;
+    const chunks = (): number => database.number('SELECT count(*) FROM chunk');
+    commit(
+      { newSeries: newSeries(count) },
+      Array.from({ length: count * 64 }, (_, at): Row => [1 + (at % count), at, at]),
+    );
+    work();
+    expect(chunks()).toBe(count);
+    let now = 0;
+    let tickMs = 10;
+    database.close();
+    open({ monotonic: () => (now += tickMs) });
+    work();
+    commit({
+      deletions: Array.from({ length: count }, (_, index) => ({ series: index + 1, from: 0, to: count * 64 })),
+    });
+    // The time is over as soon as it is looked at.
+    while (chunks() === count) writer.work();
+    expect(chunks()).toBe(count - 1);
+    tickMs = 0;
+    for (let step = 0; step < 10; step++) writer.work();
+    expect(chunks()).toBe(0);
+    expect(writer.state.series.some((series) => series?.isErasing)).toBe(false);
   });
 
   it('goes on at the next start', () => {

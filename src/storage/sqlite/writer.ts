@@ -143,7 +143,7 @@ export class Writer {
     this.#budget = new Budget(database, state, this.#purger, options.bytesMax);
     this.#trimmer = new LogTrimmer(database, state, background, options.resumeWindow);
     this.#eraser = new Eraser(database, state, { store: chunks, rollups: this.#rollups });
-    this.#erasing = new ErasureWork(database, state, { chunks, transaction: freeingBehind });
+    this.#erasing = new ErasureWork(database, state, { chunks, transaction: freeingBehind, clock });
     this.#clock = clock;
     this.#jobs = [
       () => this.#trimmer.step(),

@@ -1,16 +1,18 @@
-import type { ChunkStore } from '../chunks/chunk-store.ts';
-import type { Database } from '../database.ts';
-import { numberIn, Statements } from '../database.ts';
+import type { Clock } from '../../../base/clock.ts';
+import type { ChunkEdit, ChunkStore } from '../chunks/chunk-store.ts';
+import type { Database, Row } from '../database.ts';
+import { Statements } from '../database.ts';
 import type { Erasure } from './erasure.ts';
 import { readErasures } from './erasure.ts';
 import { LogScrub } from './log-scrub.ts';
 import { readMeta, writeMeta } from '../rows/meta.ts';
 import { PageScrub } from './page-scrub.ts';
+import { StepPace } from '../keeping/step-pace.ts';
 import type { Transaction } from '../transaction.ts';
 import type { WriterState } from '../writer-state.ts';
 
-/** Chunks that one step removes at most, so that a commit waits a few milliseconds for it and no longer. */
-const chunksPerStep = 64;
+/** Chunks of a range that are removed before a step looks at the clock. */
+const chunksAtATime = 16;
 
 /**
  * What is left to do after a deletion was committed, a little between two commits:
@@ -28,62 +30,92 @@ export class ErasureWork {
   readonly #state: WriterState;
   readonly #chunks: ChunkStore;
   readonly #transaction: Transaction;
+  readonly #pace: StepPace;
   #isDue = true;
+  /** What is pending, as it was read after the last deletion; null: to be read. */
+  #erasures: readonly Erasure[] | null = null;
   #pass: LogScrub | null = null;
   #pages: PageScrub | null = null;
 
   constructor(
     database: Database,
     state: WriterState,
-    parts: { readonly chunks: ChunkStore; readonly transaction: Transaction },
+    parts: {
+      readonly chunks: ChunkStore;
+      readonly transaction: Transaction;
+      readonly clock: Pick<Clock, 'monotonic'>;
+    },
   ) {
     this.#database = database;
     this.#statements = new Statements(database);
     this.#state = state;
     this.#chunks = parts.chunks;
     this.#transaction = parts.transaction;
+    this.#pace = new StepPace(parts.clock);
   }
 
   /** A commit deleted something. */
   wake(): void {
     this.#isDue = true;
+    this.#erasures = null;
   }
 
   /** Does a little; true when there is more. Throws `TransactionError`; then what was to be done stays due. */
   step(): boolean {
     if (!this.#isDue) return false;
-    const erasures = readErasures(this.#statements);
+    const erasures = this.#erasures ?? readErasures(this.#statements);
+    this.#erasures = erasures;
     if (erasures.length > 0) {
-      const pending = erasures.find(({ chunkTo }) => chunkTo > 0);
-      this.#database.overwriting(() => (pending ? this.#removeChunks(pending, erasures) : this.#scrubLog(erasures)));
+      const pending = erasures.filter(({ chunkTo }) => chunkTo > 0);
+      this.#database.overwriting(() =>
+        pending.length > 0 ? this.#removeChunks(pending, erasures) : this.#scrubLog(erasures),
+      );
       return true;
     }
     this.#isDue = this.#scrubPages();
     return this.#isDue;
   }
 
-  #removeChunks(erasure: Erasure, all: readonly Erasure[]): void {
-    const series = this.#state.series[erasure.series];
-    const isDone = this.#chunks.change(this.#transaction, 'deleted', (edit) => {
-      const numbers = this.#hidden(erasure);
-      if (series) for (const number of numbers) edit.remove(series, number);
-      const isLast = numbers.length < chunksPerStep || !series;
-      if (isLast) this.#statements.get('UPDATE erasure SET chunk_to = 0 WHERE id = ?').run(erasure.id);
-      return isLast;
+  #removeChunks(pending: readonly Erasure[], all: readonly Erasure[]): void {
+    this.#pace.begin();
+    const done = this.#chunks.change(this.#transaction, 'deleted', (edit) => {
+      const ended = new Set<Erasure>();
+      for (const erasure of pending) {
+        if (!this.#removeHidden(edit, erasure)) break;
+        ended.add(erasure);
+        if (this.#pace.isOver) break;
+      }
+      return ended;
     });
-    const isMore = all.some(({ id, series: of, chunkTo }) => id !== erasure.id && of === erasure.series && chunkTo > 0);
-    if (series && isDone && !isMore) series.isErasing = false;
+    this.#pace.end();
+    this.#erasures = all.map((erasure) => (done.has(erasure) ? { ...erasure, chunkTo: 0 } : erasure));
+    const left = new Set(pending.filter((erasure) => !done.has(erasure)).map(({ series }) => series));
+    for (const erasure of done) {
+      const series = this.#state.series[erasure.series];
+      if (series && !left.has(erasure.series)) series.isErasing = false;
+    }
   }
 
-  #hidden({ series, from, to, chunkTo }: Erasure): number[] {
+  /** Removes chunks as long as there is time; true when none is left. */
+  #removeHidden(edit: ChunkEdit, erasure: Erasure): boolean {
+    const series = this.#state.series[erasure.series];
+    if (series) {
+      while (edit.removeAll(series, this.#hidden(erasure)).chunks === chunksAtATime) {
+        if (this.#pace.isOver) return false;
+      }
+    }
+    this.#statements.get('UPDATE erasure SET chunk_to = 0 WHERE id = ?').run(erasure.id);
+    return true;
+  }
+
+  #hidden({ series, from, to, chunkTo }: Erasure): Row[] {
     return this.#statements
       .get(
-        `SELECT id & 2147483647 FROM chunk
+        `SELECT count, times, id & 2147483647 FROM chunk
          WHERE series = ? AND late IN (0, 1) AND time_max >= ? AND time_max < ? AND time_min >= ?
            AND (id & 2147483647) < ? LIMIT ?`,
       )
-      .all(series, from, to, from, chunkTo, chunksPerStep)
-      .map((row) => numberIn(row, 0));
+      .all(series, from, to, from, chunkTo, chunksAtATime);
   }
 
   /** What is deleted while a pass is under way waits for the next one. */
@@ -95,6 +127,7 @@ export class ErasureWork {
       this.#statements.get('DELETE FROM erasure WHERE seq <= ? AND chunk_to = 0').run(pass.end);
       writeMeta(this.#statements, 'pages_stale', 1);
     });
+    this.#erasures = null;
     this.#pass = null;
     this.#pages = null;
   }

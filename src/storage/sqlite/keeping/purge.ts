@@ -9,14 +9,10 @@ import type { ChunkSpan, RollupDesk } from '../rollups/rollup-desk.ts';
 import { rollupId, windowBegin } from '../rollups/rollup-key.ts';
 import { RollupRows } from '../rollups/rollup-rows.ts';
 import type { SeriesState } from '../series-state.ts';
+import { StepPace } from './step-pace.ts';
 import type { Transaction } from '../transaction.ts';
 import type { WriterState } from '../writer-state.ts';
 
-/** A step shall take less than this, ms: it is what a commit may have to wait for. */
-const stepMs = 2.5;
-/** How long a step writes before it commits, at least and at most, ms. */
-const writingMsMin = 0.2;
-const writingMsMax = 2;
 /** Chunks of a series that go before a step looks at the clock. */
 const chunksAtATime = 16;
 /** Series that one step looks at, at least and at most. */
@@ -57,8 +53,7 @@ export class Purger {
   /** Those for which something has to be sealed or summed up before. */
   #waiting: PurgeOrder[] = [];
   readonly #rollupsDue = new Set<number>();
-  /** After this long a step commits, ms; what the commit takes depends on the pages it has to write. */
-  #writingMs = 0.5;
+  readonly #pace: StepPace;
   #seriesPerStep = seriesMin;
 
   constructor(database: Database, state: WriterState, parts: PurgeParts) {
@@ -66,6 +61,7 @@ export class Purger {
     this.#statements = new Statements(database);
     this.#rows = new RollupRows(database);
     this.#parts = parts;
+    this.#pace = new StepPace(parts.clock);
   }
 
   /** Some time has passed or the plan is another: finds what is to go of the series from `begin` to `end`. */
@@ -135,9 +131,9 @@ export class Purger {
   /** Carries orders out in one transaction as far as a step goes; returns those not done. */
   purge(orders: readonly PurgeOrder[]): readonly PurgeOrder[] {
     if (orders.length === 0) return [];
-    const { transaction, chunks, desk, clock } = this.#parts;
+    const { transaction, chunks, desk } = this.#parts;
     const { rollups } = this.#state;
-    const begin = clock.monotonic();
+    this.#pace.begin();
     const ends: ChunkSpan[] = [];
     const isLastDone = chunks.change(transaction, 'deleted', (edit) => {
       // Anew, should the transaction be run again.
@@ -155,9 +151,9 @@ export class Purger {
           const removed = edit.removeBefore(series, cutoff, chunksAtATime);
           readings += removed.readings;
           isDone = removed.chunks < chunksAtATime;
-        } while (!isDone && clock.monotonic() - begin < this.#writingMs);
+        } while (!isDone && !this.#pace.isOver);
         ends.push(desk.spanOf(series.id));
-        if (clock.monotonic() - begin >= this.#writingMs) break;
+        if (this.#pace.isOver) break;
       }
       addMeta(this.#statements, 'purged_readings', readings);
       return isDone;
@@ -170,7 +166,7 @@ export class Purger {
       rollups.oldest[series.id] = oldest;
       rollups.firstEnd[series.id] = firstEnd;
     }
-    this.#pace(clock.monotonic() - begin);
+    this.#pace.end();
     return orders.slice(isLastDone ? ends.length : ends.length - 1);
   }
 
@@ -222,11 +218,5 @@ export class Purger {
     const whole = cutoff === Number.POSITIVE_INFINITY ? to[series] : windowBegin('hour', cutoff);
     if (from[series] >= whole) return Number.NEGATIVE_INFINITY;
     return desk.areHoursToldBefore(series, whole) ? whole : Number.NEGATIVE_INFINITY;
-  }
-
-  /** A shorter step next time when it took too long, a longer one when it was quick. */
-  #pace(took: number): void {
-    this.#writingMs =
-      took > stepMs ? Math.max(writingMsMin, this.#writingMs / 2) : Math.min(writingMsMax, this.#writingMs * 1.25);
   }
 }
