@@ -19,8 +19,8 @@ export class SeriesRegistry implements SeriesDirectory {
   /** Index 0 stays empty: ids begin at 1. */
   readonly #series: (Series | undefined)[] = [undefined];
   #persisted = 0;
-  /** Each name once, however many series have it. */
-  readonly #metrics = new Map<string, string>();
+  /** The first series that has a metric: its name is kept once, however many others have it, and goes with that one. */
+  readonly #firstOf = new Map<string, number>();
 
   constructor(limits: SeriesLimits) {
     this.#limits = limits;
@@ -108,7 +108,8 @@ export class SeriesRegistry implements SeriesDirectory {
     this.#persisted = Math.max(this.#persisted, series.at(-1)?.id ?? 0);
   }
 
-  #forget({ device, metric }: Series): void {
+  #forget({ id, device, metric }: Series): void {
+    if (this.#firstOf.get(metric) === id) this.#firstOf.delete(metric);
     const metrics = this.#byDevice.get(device);
     metrics?.delete(metric);
     if (metrics?.size === 0) this.#byDevice.delete(device);
@@ -118,18 +119,17 @@ export class SeriesRegistry implements SeriesDirectory {
     const siblings = this.#byDevice.get(device);
     const [sibling] = siblings?.values() ?? [];
     const named = sibling === undefined ? ownText(device) : this.series(sibling).device;
-    const series = { id, device: named, metric: this.#ownMetric(metric) };
+    const series = { id, device: named, metric: this.#ownMetric(metric, id) };
     this.#series[id] = series;
     if (siblings) siblings.set(series.metric, id);
     else this.#byDevice.set(series.device, new Map([[series.metric, id]]));
   }
 
-  #ownMetric(metric: string): string {
-    let own = this.#metrics.get(metric);
-    if (own === undefined) {
-      own = ownText(metric);
-      this.#metrics.set(own, own);
-    }
+  #ownMetric(metric: string, id: number): string {
+    const first = this.#firstOf.get(metric);
+    if (first !== undefined) return this.series(first).metric;
+    const own = ownText(metric);
+    this.#firstOf.set(own, id);
     return own;
   }
 }

@@ -6,6 +6,7 @@ import { Ledger } from '../../src/pipeline/ledger.ts';
 import { ReceiptClock } from '../../src/pipeline/receipt-clock.ts';
 import { SeriesRegistry } from '../../src/pipeline/series-registry.ts';
 import { Window } from '../../src/pipeline/window.ts';
+import { heapUsed } from '../fuzz/exercise.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 const dayMs = 86_400_000;
@@ -176,6 +177,22 @@ describe('the series registry', () => {
     expect(registry.ofDevice('a').map(({ metric }) => metric)).toEqual(['x']);
     expect(() => registry.series(2)).toThrow(InvariantError);
     expect([registry.assign('b', 'x'), registry.hasDevice('b'), registry.hasDevice('c')]).toEqual([2, true, false]);
+  });
+
+  it('keeps no name of what was refused', () => {
+    const registry = new SeriesRegistry({ seriesMax: 5, metricsMax: 1 });
+    const long = 'x'.repeat(100);
+    let refused = 0;
+    const before = heapUsed();
+    for (let message = 0; message < 10_000; message++) {
+      try {
+        registry.whole(() => [`${long}${message}`, 'one-too-many'].map((metric) => registry.assign('a', metric)));
+      } catch (error) {
+        if (error instanceof RejectedError) refused++;
+      }
+    }
+    expect(heapUsed() - before).toBeLessThan(1 << 19);
+    expect([refused, registry.size]).toEqual([10_000, 0]);
   });
 
   it('says which option raises the bound that was met', () => {
