@@ -1,4 +1,5 @@
-import { readdir, stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** A copy that an upgrade made of the database before it brought it forward. */
@@ -17,7 +18,9 @@ export async function olderCopies(dir: string): Promise<OlderCopy[]> {
   for (const name of (await readdir(dir)).sort()) {
     if (!/^pulsegate\.db\.v\d+$/.test(name)) continue;
     const file = join(dir, name);
-    copies.push({ file, bytes: (await stat(file)).size });
+    // Whoever hears of one is told to delete it, perhaps by now.
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found) copies.push({ file, bytes: found.size });
   }
   return copies;
 }
