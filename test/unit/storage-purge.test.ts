@@ -163,6 +163,28 @@ describe('retention', () => {
     );
   });
 
+  it('pauses when it has written much that no checkpoint has copied, and goes on behind the checkpoint', () => {
+    const workFramesMax = 16;
+    let now = 0;
+    // Whenever a step looks, its time is over.
+    rig = new KeepingRig(start, { ...keepingOptions, sealCount: 8, workFramesMax }, { monotonic: () => (now += 10) });
+    const one = rig;
+    one.commit([], { newSeries: newSeries(2) });
+    write(one, [1, 2], start, start + 6 * day);
+    while (one.writer.work()) one.writer.checkpoint();
+    one.writer.retain(planOf({ raw: day, minute: 0, hour: 0 }));
+    one.writer.checkpoint();
+    let pauses = 0;
+    while (oldest(one, 1) < start + 4 * day || oldest(one, 2) < start + 4 * day) {
+      while (one.writer.work());
+      // The step that reaches the bound is finished.
+      expect(one.writer.uncopiedFrames()).toBeLessThan(workFramesMax * 4);
+      one.writer.checkpoint();
+      pauses++;
+    }
+    expect(pauses).toBeGreaterThan(3);
+  });
+
   it('spares what the next plan keeps, though it was due by the one before', () => {
     const one = open();
     one.commit([], { newSeries: newSeries(2) });

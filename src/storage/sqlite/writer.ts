@@ -41,6 +41,11 @@ const framesMax = 4_096;
 const seriesPerLook = 8_192;
 /** Once this long was worked between two commits, what is left waits for the next time, ms. */
 const workMs = 1;
+/**
+ * Frames of write-ahead log that work writes before it waits for the next tick or checkpoint: 64 MB. Without commits nobody
+ * asks for a checkpoint between two ticks, and what removes very much would fill the disk first.
+ */
+const workFramesMax = 16_384;
 /** Nobody waits for a commit while the store closes. */
 const closingChunksPerStep = 256;
 
@@ -56,6 +61,8 @@ export interface WriterOptions {
   readonly deliveriesKeptMs: number | null;
   /** Size of the file that is given up when there is no room left to delete something; 0: none. */
   readonly reserveBytes: number;
+  /** Frames of write-ahead log that work between commits may write until a tick or checkpoint. Default 16,384, 64 MB. */
+  readonly workFramesMax?: number;
 }
 
 /**
@@ -94,6 +101,8 @@ export class Writer {
   readonly #jobs: readonly (() => boolean)[];
   #turn = 0;
   #now = 0;
+  /** Frames no checkpoint has copied, when work last began anew. */
+  #framesBefore = 0;
   /** Up to this series the last look went. */
   #lookedAt = 0;
   /** Frames of the write-ahead log from which on a reader is waited for. */
@@ -181,13 +190,16 @@ export class Writer {
 
   /**
    * Seals a little and does at least one other thing that is due, and says whether there is more; the caller lets waiting
-   * commits through in between. Throws `TransactionError`; what was not done stays due.
+   * commits through in between. When much was written, only sealing goes on until the next tick or checkpoint. Throws
+   * `TransactionError`; what was not done stays due.
    */
   work(): boolean {
     const began = this.#clock.monotonic();
     this.#relieve();
     this.#sealer.step();
     let isMore = this.#sealer.isDue;
+    const workFrames = this.#options.workFramesMax ?? workFramesMax;
+    if (this.uncopiedFrames() - this.#framesBefore >= workFrames) return isMore;
     for (let asked = 0; asked < this.#jobs.length; asked++) {
       const job = this.#jobs[this.#turn];
       // Before it runs, so that one that fails does not keep the others from theirs.
@@ -202,6 +214,7 @@ export class Writer {
   /** Time has passed: heads that have become old are due. */
   tick(now: number): void {
     this.#now = now;
+    this.#framesBefore = this.uncopiedFrames();
     this.#sealer.markOld(now - this.#options.sealAfterMs);
     this.#retirer.look();
     this.#compactor.look();
@@ -286,6 +299,7 @@ export class Writer {
     // What was deleted stands in the log until it is cut off.
     if (this.#erasing.isLogStale) this.#erasing.isLogStale = !this.#database.emptyLog();
     if (isDue) this.#database.checkpointAndWait();
+    this.#framesBefore = this.uncopiedFrames();
   }
 
   /**
