@@ -324,6 +324,23 @@ export function engineExam(name: string, make: MakeEngine): void {
         await untilStats(engine, (stats) => stats.headReadings === 0);
         expect((await reopen()).devices).toMatchObject([{ lastSeen: 1_790_000_002_000 }]);
       });
+
+      it('were last seen at their last commit, also when its readings are deleted', async () => {
+        await engine.open();
+        await engine.commit(commitOf(1, [[1, 1, 1]], { newSeries: newSeries(1) }));
+        await engine.commit(commitOf(2, [[1, 2, 1]]));
+        clock.advance(120_000);
+        await untilStats(engine, (stats) => stats.headReadings === 0);
+        await engine.commit(commitOf(3, [], { deletions: [{ series: 1, from: 0, to: 10 }] }));
+        const lost = {
+          device: 'device-1',
+          at: 1_790_000_004_000,
+          status: 'offline',
+          cause: 'connection_lost',
+        } as const;
+        await engine.commit(commitOf(4, [], { deviceFacts: [lost] }));
+        expect((await reopen()).devices).toMatchObject([{ status: 'offline', lastSeen: 1_790_000_002_000 }]);
+      });
     });
 
     describe('alerts', () => {

@@ -23,6 +23,7 @@ export class NewestReadings {
   add(series: number): void {
     if (series < this.times.length) {
       this.clear(series);
+      this.heardAt[series] = 0;
       return;
     }
     const capacity = Math.max(this.times.length * 2, series + 1);
@@ -45,10 +46,9 @@ export class NewestReadings {
     this.kinds[series] = kind;
   }
 
-  /** The series has no reading. */
+  /** The series has no reading, though it may have been heard: what was deleted was sent. */
   clear(series: number): void {
     this.set(series, Number.NEGATIVE_INFINITY, 0, valueKind.number, '');
-    this.heardAt[series] = 0;
   }
 
   #setText(series: number, kind: number, text: string): void {
