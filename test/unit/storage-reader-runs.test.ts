@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Statements } from '../../src/storage/sqlite/database.ts';
 import { SnapshotChunks } from '../../src/storage/sqlite/asking/reader-chunks.ts';
+import { SeriesFold } from '../../src/storage/sqlite/asking/reader-fold.ts';
 import { DecimateTask } from '../../src/storage/sqlite/asking/reader-decimate.ts';
 import { runEffortMax } from '../../src/storage/sqlite/asking/reader-task.ts';
 import { RollupReader } from '../../src/storage/sqlite/rollups/rollup-reader.ts';
@@ -13,12 +14,13 @@ import { commitOf, newSeries, type Row } from '../support/storage-commits.ts';
 
 const begin = 1_700_000_000_000;
 const count = 28_000;
+const none = { count: 0, times: new Float64Array(0), values: new Float64Array(0), kinds: null, texts: [] };
 let rig: HistoryRig;
 
-beforeEach(() => {
-  rig = new HistoryRig({
+function rigOf(sealCount: number): HistoryRig {
+  return new HistoryRig({
     sealAfterMs: 600_000,
-    sealCount: 2,
+    sealCount,
     resumeWindow: { ms: 900_000, bytes: 1 << 20 },
     quarantineBytesMax: 1 << 20,
     bytesMax: 0,
@@ -26,6 +28,10 @@ beforeEach(() => {
     deliveriesKeptMs: null,
     reserveBytes: 0,
   });
+}
+
+beforeEach(() => {
+  rig = rigOf(2);
   const rows = Array.from(
     { length: count },
     (_, at): Row => [1, begin + at * 1_000, at === 5_001 ? -9 : at === 9_004 ? 9 : 0],
@@ -42,7 +48,6 @@ it('no run of the shape of very many chunks costs much more than a run may, and 
     points: 2,
     method: 'minmax',
   });
-  const none = { count: 0, times: new Float64Array(0), values: new Float64Array(0), kinds: null, texts: [] };
   const heads = { seq: 1, ends: Uint32Array.of(0), columns: none };
   const database = openForReading(rig.path);
   try {
@@ -63,4 +68,37 @@ it('no run of the shape of very many chunks costs much more than a run may, and 
       { time: begin + 9_004_000, value: 9 },
     ],
   ]);
+});
+
+it('a percentile comes to an end, also where each run costs enough before its numbers are looked at', () => {
+  const many = 80_000;
+  const other = rigOf(4_096);
+  const database = openForReading(other.path);
+  try {
+    const rows = Array.from({ length: many }, (_, at): Row => [1, begin + at, (at * 7_919) % 80_021]);
+    other.commit(commitOf(1, rows, { newSeries: newSeries(1) }));
+    while (other.work());
+    const fold = new SeriesFold({
+      range: { series: 1, from: begin, to: begin + many },
+      kind: 'gauge',
+      grid: { kind: 'fixed', width: 1 << 30, origin: begin },
+      aggregates: [{ kind: 'median' }],
+      fill: 'none',
+      limit: 1,
+    });
+    let runs = 0;
+    for (let isDone = false; !isDone && runs < 1_000; runs++) {
+      const chunks = new SnapshotChunks(new Statements(database));
+      // As of thousands of late chunks, which each run has to look through.
+      chunks.effort = runEffortMax;
+      const heads = { seq: 1, ends: Uint32Array.of(0, 0, 0), columns: none };
+      isDone = fold.run({ chunks, rollups: new RollupReader(database), heads }, 0);
+    }
+    const sorted = rows.map(([, , value]) => Number(value)).toSorted((a, b) => a - b);
+    expect(fold.answer?.buckets.columns[0][0]).toBe((sorted[many / 2 - 1] + sorted[many / 2]) / 2);
+    expect(runs).toBeLessThan(150);
+  } finally {
+    database.close();
+    other.close();
+  }
 });

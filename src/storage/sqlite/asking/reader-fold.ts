@@ -49,6 +49,8 @@ const foldedCost = 0.01;
 const rankedCost = 0.02;
 /** µs to look at one of many numbers for a percentile of them. */
 const lookCost = 0.02;
+/** Numbers that are looked at in any case, or a question of which each run costs enough before would come to no end. */
+const looksMin = 10_000;
 /** µs to unpack a bucket of a rollup. */
 const rollupRowCost = 0.1;
 
@@ -260,9 +262,9 @@ export class SeriesFold {
 
   /** Does what the percentiles of the open bucket take; false when it has cost enough. */
   #rank(chunks: SnapshotChunks, fold: BucketFold): boolean {
-    const looks = Math.max(0, (runEffortMax - chunks.effort) / lookCost);
+    const looks = Math.max(looksMin, (runEffortMax - chunks.effort) / lookCost);
     const left = (this.#kept ?? fold).rank(looks);
-    if (left < looks) chunks.effort = runEffortMax - Math.max(0, left) * lookCost;
+    chunks.effort += (looks - Math.max(0, left)) * lookCost;
     return left >= 0;
   }
 
