@@ -4,7 +4,9 @@ import { ChunkLookup } from '../../src/storage/sqlite/chunks/chunk-lookup.ts';
 import { packChunk, readChunk } from '../../src/storage/sqlite/chunks/chunk-rows.ts';
 import type { Database } from '../../src/storage/sqlite/database.ts';
 import { openForWriting } from '../../src/storage/sqlite/schema.ts';
-import { columnsOf } from '../support/history-columns.ts';
+import type { SampleColumns } from '../../src/domain/sample-columns.ts';
+import { UnpackedParts } from '../../src/storage/sqlite/chunks/unpacked-parts.ts';
+import { columnsOf, samplesOf } from '../support/history-columns.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 // What a lookup remembers of a series must never say otherwise than the chunks that are there: a reading taken for one that
@@ -152,6 +154,38 @@ describe('looking up sealed readings', () => {
         { numRuns: 3_000 },
       );
     });
+  });
+
+  it('keeps of long texts as many as there is room for, and finds them all', () => {
+    const [chunks, each, letters] = [12, 40, 200];
+    const stretchOf = (number: number): SampleColumns =>
+      columnsOf(
+        Array.from({ length: each }, (_, at) => ({
+          time: at * 10,
+          // A few of each chunk are alike, and some are no texts.
+          value: at % 7 === 3 ? at : `${number}/${at % 30}`.padEnd(letters, '.'),
+        })),
+      );
+    const room = each * 30;
+    const kept = new UnpackedParts(room);
+    const held = new Set<SampleColumns>();
+    for (let at = 0; at < each; at++) {
+      for (let number = 0; number < chunks; number++) {
+        const whole = stretchOf(number);
+        const stretch = kept.get(`${number}`, at * 10) ?? kept.put(`${number}`, whole, at * 10, chunks);
+        held.add(stretch);
+        expect(samplesOf(stretch)).toContainEqual(samplesOf(whole)[at]);
+        expect(kept.get(`${number}`, at * 10 + 5)).toSatisfy(
+          (found: SampleColumns | null) => found === null || found.times.every((time) => time !== at * 10 + 5),
+        );
+      }
+      const lettersKept = Array.from({ length: chunks }, (_, number) => kept.get(`${number}`, at * 10))
+        .flatMap((stretch) => stretch?.texts ?? [])
+        .reduce((sum, text) => sum + text.length, 0);
+      expect(lettersKept).toBeLessThanOrEqual(room * 8);
+    }
+    // Of each chunk several parts, and of none each reading by itself.
+    expect(held.size).toBeLessThan((chunks * each) / 2);
   });
 
   it('asks the table once for what lies in one chunk, and for what is new in one gap', () => {
