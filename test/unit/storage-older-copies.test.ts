@@ -4,8 +4,9 @@ import { afterAll, expect, it } from 'vitest';
 import { olderCopies } from '../../src/storage/sqlite/safekeeping/older-copies.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-const { path, remove } = tempFolder();
-afterAll(remove);
+const folder = tempFolder();
+const { path } = folder;
+afterAll(() => folder.remove());
 
 it('a copy that is deleted while the folder is read is not named, and the others are', async () => {
   const file = join(path, 'pulsegate.db.v2');
