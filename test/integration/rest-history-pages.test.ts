@@ -113,6 +113,22 @@ test('readings that are lost with a damaged chunk are named in JSON, told above 
   expect(buckets.trailers).toEqual(told);
 });
 
+test('a damaged chunk in which pages of the store meet is told once, in JSON as in text', async () => {
+  for (let second = 1; second <= 3; second++) strangers.put('a', 'x', now - second * 1_000, second);
+  atOnce = 1;
+  const late = { series: 1, firstTime: now - 50_000, lastTime: now - 40_000, readings: 4 };
+  damaged = [{ series: 1, firstTime: now - 60_000, lastTime: now - 30_000, readings: 31 }, late];
+  const one = '/api/v1/devices/a/readings?metric=x';
+  const told = z.object({ readings: z.array(z.unknown()), damaged: z.array(z.object({ readings: z.number() })) });
+  for (const path of [one, `${one}&limit=all`]) {
+    const answer = told.parse((await ask(port, path)).json());
+    expect([answer.readings.length, answer.damaged.map(({ readings }) => readings)], path).toEqual([3, [31, 4]]);
+  }
+  expect((await ask(port, `${one}&format=csv`)).trailers).toMatchObject({ 'x-damaged-readings': '35' });
+  const buckets = await ask(port, `${one}&bucket=1m&agg=last&offset=1m`);
+  expect(buckets.json()).toMatchObject({ damaged: [{ readings: 31 }, { readings: 4 }] });
+});
+
 test('HTTP/1.0, which has no trailers, is given the readings all the same', async () => {
   strangers.put('a', 'x', now - 1_000, 1);
   damaged = [{ series: 1, firstTime: now - 60_000, lastTime: now - 30_000, readings: 31 }];

@@ -7,32 +7,38 @@ export const damageFields = ['x-damaged-readings', 'x-damaged-first'] as const;
 
 /** What an answer lacks because what held it on disk is damaged. */
 export class DamageNote {
-  #readings = 0;
-  #first: DamagedStretch | null = null;
-  #last: DamagedStretch | null = null;
+  readonly #stretches: DamagedStretch[] = [];
+  /** What the page before named. */
+  #before = new Set<string>();
+
+  /** Each stretch once. */
+  get stretches(): readonly DamagedStretch[] {
+    return this.#stretches;
+  }
 
   /** Readings that are lacking. */
   get readings(): number {
-    return this.#readings;
+    return this.#stretches.reduce((sum, { readings }) => sum + readings, 0);
   }
 
-  /** Two pages that meet in a stretch both name it. */
+  /** The stretches of one page. Two pages that meet in a stretch both name it. */
   add(stretches: readonly DamagedStretch[]): void {
+    const named = new Set<string>();
     for (const stretch of stretches) {
-      const last = this.#last;
-      if (last?.series === stretch.series && last.firstTime === stretch.firstTime) continue;
-      this.#first ??= stretch;
-      this.#last = stretch;
-      this.#readings += stretch.readings;
+      const key = `${stretch.series}/${stretch.firstTime}/${stretch.lastTime}`;
+      if (!named.has(key) && !this.#before.has(key)) this.#stretches.push(stretch);
+      named.add(key);
     }
+    this.#before = named;
   }
 
   /** Nothing where all is well. */
   fields(names: SeriesNames): Record<string, string> {
-    if (this.#first === null) return {};
-    const { series, firstTime, lastTime } = this.#first;
+    const [stretch] = this.#stretches;
+    if (!stretch) return {};
+    const { series, firstTime, lastTime } = stretch;
     const { device, metric } = names.series(series);
     const first = [device, metric, formatTime(firstTime), formatTime(lastTime + 1)].join('/');
-    return { 'x-damaged-readings': String(this.#readings), 'x-damaged-first': first };
+    return { 'x-damaged-readings': String(this.readings), 'x-damaged-first': first };
   }
 }

@@ -1,5 +1,5 @@
 import { InvariantError } from '../../base/errors.ts';
-import type { DamagedStretch, ReadingsPage, RowFormat, SeriesRange } from '../../history/queries.ts';
+import type { ReadingsPage, RowFormat, SeriesRange } from '../../history/queries.ts';
 import { type AnswerFormat, contentTypes } from '../answer-format.ts';
 import { damageFields, DamageNote } from './damage-note.ts';
 import type { Downloads } from './downloads.ts';
@@ -83,7 +83,7 @@ const frames: Readonly<Record<AnswerFormat, readonly [string, string, string]>> 
 async function pageOfJson(ports: ApiPorts, ask: ReadingAsk, pages: AsyncGenerator<RawPage>): Promise<WrittenAnswer> {
   const { question, range, single } = ask;
   const form = question.format === 'json' ? 'rows' : 'columns';
-  const damaged: DamagedStretch[] = [];
+  const damage = new DamageNote();
   const shown = new Set<AskedSeries>();
   let envelope: ReadingEnvelope | null = null;
   let next: string | null = null;
@@ -106,10 +106,10 @@ async function pageOfJson(ports: ApiPorts, ask: ReadingAsk, pages: AsyncGenerato
       shown.add(one);
     }
     next = page.next && nextPage(ask, page.next.series, page.next.time);
-    damaged.push(...page.damaged);
+    damage.add(page.damaged);
   }
   envelope ??= new ReadingEnvelope(form, 'readings', single && headOf(single));
-  envelope.end(damagedText(ports.names, damaged), next);
+  envelope.end(damagedText(ports.names, damage.stretches), next);
   return new WrittenAnswer(contentTypes[question.format], envelope.whole());
 }
 
@@ -155,13 +155,13 @@ async function* allOfJson(
 ): AsyncGenerator<Uint8Array> {
   const form = question.format === 'json' ? 'rows' : 'columns';
   const envelope = new ReadingEnvelope(form, 'readings', single && headOf(single));
-  const damaged: DamagedStretch[] = [];
+  const damage = new DamageNote();
   for await (const page of pages) {
     for (const part of page.parts) envelope.addPart(headOf(part.series), part);
-    damaged.push(...page.damaged);
+    damage.add(page.damaged);
     yield* envelope.take();
   }
-  envelope.end(damagedText(ports.names, damaged), null);
+  envelope.end(damagedText(ports.names, damage.stretches), null);
   yield* envelope.take();
 }
 
@@ -225,8 +225,9 @@ async function comparedRaw(
   const head = `${headOf(single)}${boundary.text},"compare":{"offset":${JSON.stringify(text)},${body}}`;
   const envelope = new ReadingEnvelope(form, 'readings', head);
   await envelope.addTable(head, readings);
-  const damaged = [...own.damaged, ...other.damaged];
-  envelope.end(damagedText(ports.names, damaged), cut === null ? null : nextPage(ask, single, cut));
+  const damage = new DamageNote();
+  damage.add([...own.damaged, ...other.damaged]);
+  envelope.end(damagedText(ports.names, damage.stretches), cut === null ? null : nextPage(ask, single, cut));
   return new WrittenAnswer(contentTypes[question.format], envelope.whole());
 }
 

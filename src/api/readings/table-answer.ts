@@ -58,11 +58,7 @@ export async function writeTables(
   const { format, limit } = ask.question;
   if (format === 'json' || format === 'columns') return writeJson(ports, ask, answer);
   const contentType = contentTypes[format];
-  const damage = (): Record<string, string> => {
-    const note = new DamageNote();
-    note.add(answer.damaged);
-    return note.fields(ports.names);
-  };
+  const damage = (): Record<string, string> => damageOf(answer).fields(ports.names);
   if (limit === null) {
     const chunks = downloads.begin(ask.asker, () => allLines(format, answer));
     return new WrittenAnswer(contentType, chunks, {}, { names: damageFields, fields: damage });
@@ -109,6 +105,13 @@ export function shownAs(series: AskedSeries, facts: string): Omit<ShownSeries, '
   };
 }
 
+/** What the turns that were taken lack. */
+function damageOf({ damaged }: TableAnswer): DamageNote {
+  const damage = new DamageNote();
+  damage.add(damaged);
+  return damage;
+}
+
 async function writeJson(ports: ApiPorts, ask: ReadingAsk, answer: TableAnswer): Promise<WrittenAnswer> {
   const { question, single } = ask;
   const form = question.format === 'json' ? 'rows' : 'columns';
@@ -118,7 +121,7 @@ async function writeJson(ports: ApiPorts, ask: ReadingAsk, answer: TableAnswer):
     for (const { head, table } of turn.shown) await envelope.addTable(head, table);
     next = turn.next;
   }
-  envelope.end(damagedText(ports.names, answer.damaged), next);
+  envelope.end(damagedText(ports.names, damageOf(answer).stretches), next);
   return new WrittenAnswer(contentTypes[question.format], envelope.whole());
 }
 
