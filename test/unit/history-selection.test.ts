@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, type MockInstance, test, vi } from 'vitest';
 import { PercentileBuffer } from '../../src/history/buckets/percentile.ts';
 import { Selection } from '../../src/history/buckets/selection.ts';
 
@@ -21,6 +21,30 @@ test('a place is found in however many steps, none of which looks at many more n
     }),
     { numRuns: 500 },
   );
+});
+
+test.each([
+  ['rise', (at: number) => at],
+  ['fall', (at: number) => -at],
+  ['rise and then fall', (at: number) => Math.min(at, 100_000 - at)],
+  ['fall and then rise', (at: number) => Math.max(at, 100_000 - at)],
+  ['rise and fall day after day', (at: number) => Math.sin(at / 1_000) + at / 1e9],
+  ['rise, and fall again and again', (at: number) => at % 8_640],
+  ['rise by two, and then in between', (at: number) => (at * 2) % 99_999],
+])('numbers that %s are found in steps and never sorted', (_, valueAt) => {
+  const sort: MockInstance = vi.spyOn(Object.getPrototypeOf(Float64Array.prototype), 'sort');
+  try {
+    for (const place of [0, 5_000, 50_000, 99_000, 99_999]) {
+      const numbers = Float64Array.from({ length: 100_000 }, (_, at) => valueAt(at));
+      const sorted = numbers.toSorted();
+      const selection = new Selection(numbers, 0, numbers.length - 1, place);
+      while (selection.step(10_000) < 0);
+      expect(numbers[place]).toBe(sorted[place]);
+    }
+    expect(sort).not.toHaveBeenCalled();
+  } finally {
+    sort.mockRestore();
+  }
 });
 
 test('percentiles of many numbers are brought about in steps, and numbers that come in between count', () => {

@@ -15,6 +15,8 @@ export class Selection {
   /** Of a pass that goes on: what is before `low` is not greater than the pivot, what is behind `high` not less. */
   #pass: { readonly pivot: number; low: number; high: number } | null = null;
   #patience: number;
+  /** Of the last place that was drawn, as a part of 2^32. */
+  #drawn = 1;
 
   constructor(numbers: Float64Array, first: number, last: number, place: number) {
     this.#numbers = numbers;
@@ -51,7 +53,16 @@ export class Selection {
       this.#left = right;
       return null;
     }
-    return { pivot: median(numbers[left], numbers[(left + right) >>> 1], numbers[right]), low: left, high: right };
+    return { pivot: median(this.#draw(), this.#draw(), this.#draw()), low: left, high: right };
+  }
+
+  /**
+   * A number of those among which it is looked for, as if by chance (Knuth's generator with Numerical Recipes' constants): at
+   * the ends and in the middle of what rises and then falls, as a battery or a day does, are its extremes.
+   */
+  #draw(): number {
+    this.#drawn = (Math.imul(this.#drawn, 1_664_525) + 1_013_904_223) >>> 0;
+    return this.#numbers[this.#left + Math.floor((this.#drawn / 2 ** 32) * (this.#right - this.#left + 1))];
   }
 
   /** Returns at how many numbers it looked. */
