@@ -37,15 +37,14 @@ export function decimate(points: Points, from: number, to: number, columns: numb
 }
 
 /**
- * Breaks the line where nothing came for longer than `gapMs`, by a null halfway. A straight line across an outage
- * would claim values that nobody measured.
+ * Breaks the line over every outage, by a null halfway. A straight line across one would claim values that nobody
+ * measured.
  */
-export function breakAtGaps(line: Line, gapMs: number): Line {
+export function breakAtGaps(line: Line, leastMs: number): Line {
   const broken: Line = { times: [], values: [] };
   for (const [index, time] of line.times.entries()) {
-    const before = line.times[index - 1];
-    if (before !== undefined && time - before > gapMs) {
-      broken.times.push((before + time) / 2);
+    if (isGap(line.times, index, leastMs)) {
+      broken.times.push(((line.times[index - 1] ?? time) + time) / 2);
       broken.values.push(null);
     }
     broken.times.push(time);
@@ -54,14 +53,29 @@ export function breakAtGaps(line: Line, gapMs: number): Line {
   return broken;
 }
 
-/** The gap worth showing: five times the usual distance of the points, at least `leastMs`. */
-export function gapOf(points: Points, leastMs: number): number {
-  const distances: number[] = [];
-  const step = Math.max(1, Math.floor(points.size / 64));
-  for (let index = 1; index < points.size; index += step) distances.push(points.time(index) - points.time(index - 1));
-  distances.sort((a, b) => a - b);
-  const usual = distances[Math.floor(distances.length / 2)] ?? 0;
-  return Math.max(usual * 5, leastMs);
+/** Distances before and behind one that say what is usual there. */
+const neighbours = 4;
+
+/**
+ * Whether there is an outage between the time at `index` and the one before: more than five times the distance that is
+ * usual around it, and more than `leastMs`. Around it, since a device may speak more often at one time than at another.
+ */
+export function isGap(times: readonly number[], index: number, leastMs: number): boolean {
+  const distance = distanceAt(times, index);
+  if (!(distance > leastMs)) return false;
+  const around: number[] = [];
+  for (let at = index - neighbours; at <= index + neighbours; at++) {
+    const other = distanceAt(times, at);
+    if (at !== index && !Number.isNaN(other)) around.push(other);
+  }
+  around.sort((a, b) => a - b);
+  const usual = around[Math.floor(around.length / 2)] ?? 0;
+  return distance > usual * 5;
+}
+
+/** NaN where there is none. */
+function distanceAt(times: readonly number[], index: number): number {
+  return (times[index] ?? Number.NaN) - (times[index - 1] ?? Number.NaN);
 }
 
 function columnOf(time: number, from: number, width: number, columns: number): number {

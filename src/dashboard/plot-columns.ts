@@ -1,4 +1,4 @@
-import { breakAtGaps, decimate, gapOf, type Points } from './decimate.ts';
+import { breakAtGaps, decimate, isGap, type Points } from './decimate.ts';
 import type { BucketPoint, SeriesBuffer } from './series-buffer.ts';
 
 /** What a chart hands to uPlot. `low` and `high` are the band of a bucket and null where single points are drawn. */
@@ -21,30 +21,22 @@ export function plotColumns(buffer: SeriesBuffer, from: number, to: number, pixe
 }
 
 function pointColumns(points: Points, from: number, to: number, pixels: number): PlotColumns {
-  const line = breakAtGaps(decimate(points, from, to, Math.max(1, Math.floor(pixels))), gapOf(points, gapLeastMs));
+  const line = breakAtGaps(decimate(points, from, to, Math.max(1, Math.floor(pixels))), gapLeastMs);
   const none = line.times.map(() => null);
   return { times: line.times, middle: line.values, low: none, high: none };
 }
 
 function bucketColumns(buffer: SeriesBuffer, from: number, to: number): PlotColumns {
   const buckets = buffer.buckets(from, to);
-  const gapMs = gapOf(distances(buckets), buffer.width * 1.5);
+  const times = buckets.map(({ time }) => time);
   const columns: PlotColumns = { times: [], middle: [], low: [], high: [] };
-  let before = Number.POSITIVE_INFINITY;
-  for (const bucket of buckets) {
-    if (bucket.time - before > gapMs) push(columns, (before + bucket.time + buffer.width) / 2, null);
+  for (const [index, bucket] of buckets.entries()) {
+    if (isGap(times, index, buffer.width * 1.5)) {
+      push(columns, ((times[index - 1] ?? bucket.time) + bucket.time + buffer.width) / 2, null);
+    }
     push(columns, bucket.time + buffer.width / 2, bucket);
-    before = bucket.time;
   }
   return columns;
-}
-
-function distances(buckets: readonly BucketPoint[]): Points {
-  return {
-    size: buckets.length,
-    time: (index) => buckets[index]?.time ?? Number.NaN,
-    value: (index) => buckets[index]?.avg ?? Number.NaN,
-  };
 }
 
 function push(columns: PlotColumns, time: number, bucket: BucketPoint | null): void {

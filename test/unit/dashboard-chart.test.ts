@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bucketFor, durationText, ranges, spanOf } from '../../src/dashboard/chart-range.ts';
 import { parseDuration } from '../../src/base/duration.ts';
-import { breakAtGaps, decimate, gapOf, type Points } from '../../src/dashboard/decimate.ts';
+import { breakAtGaps, decimate, type Points } from '../../src/dashboard/decimate.ts';
 import { plotColumns } from '../../src/dashboard/plot-columns.ts';
 import { PointRing } from '../../src/dashboard/point-ring.ts';
 import { SeriesBuffer } from '../../src/dashboard/series-buffer.ts';
@@ -64,7 +64,7 @@ describe('decimation', () => {
   test('the line breaks over an outage and nowhere else', () => {
     const list = [0, 1, 2, 30, 31].map((second) => ({ time: from + second * 1_000, value: second }));
     const line = decimate(pointsOf(list), from, from + 40_000, 1_000);
-    const broken = breakAtGaps(line, gapOf(pointsOf(list), 5_000));
+    const broken = breakAtGaps(line, 5_000);
     expect(broken.values).toEqual([0, 1, 2, null, 30, 31]);
     expect(broken.times[3]).toBe(from + 16_000);
   });
@@ -72,13 +72,23 @@ describe('decimation', () => {
   test('five times the usual distance is still no outage, more is', () => {
     const list = [0, 1, 2, 3, 8, 9, 15, 16].map((second) => ({ time: from + second * 1_000, value: second }));
     const line = decimate(pointsOf(list), from, from + 20_000, 1_000);
-    expect(breakAtGaps(line, gapOf(pointsOf(list), 1_000)).values).toEqual([0, 1, 2, 3, 8, 9, null, 15, 16]);
+    expect(breakAtGaps(line, 1_000).values).toEqual([0, 1, 2, 3, 8, 9, null, 15, 16]);
+  });
+
+  test('a device that speaks more often than before is not drawn as if it had been silent', () => {
+    const slow = Array.from({ length: 30 }, (_, index) => ({ time: from + index * 10_000, value: index }));
+    const fast = Array.from({ length: 200 }, (_, index) => ({ time: from + 293_000 + index * 1_000, value: index }));
+    const line = decimate(pointsOf([...slow, ...fast]), from, from + 500_000, 1_000);
+    expect(breakAtGaps(line, 5_000).values).not.toContain(null);
+    const later = fast.map(({ time, value }) => ({ time: time + 60_000, value }));
+    const broken = breakAtGaps(decimate(pointsOf([...slow, ...later]), from, from + 600_000, 1_000), 5_000);
+    expect(broken.values.indexOf(null)).toBe(slow.length);
   });
 
   test('a device that speaks every five minutes is not drawn as a row of outages', () => {
     const list = Array.from({ length: 20 }, (_, index) => ({ time: from + index * 300_000, value: index }));
     const line = decimate(pointsOf(list), from, from + 6_000_000, 1_000);
-    expect(breakAtGaps(line, gapOf(pointsOf(list), 5_000)).values).not.toContain(null);
+    expect(breakAtGaps(line, 5_000).values).not.toContain(null);
   });
 });
 

@@ -23,8 +23,8 @@ export function EraseForm({ device, isBusy, onErase }: EraseFormProps): JSX.Elem
         backup. To stop a device and keep what it sent, block or delete it above.
       </p>
       <div class="form-end">
-        <label>
-          Type {device} to confirm
+        <label class="field">
+          <span>Type {device} to confirm</span>
           <input
             name="confirm"
             value={typed}
