@@ -29,6 +29,7 @@ export function followRetention(
   let stopped = false;
   let told = false;
   let tellings = 0;
+  let latest: Promise<void> | undefined;
   const unsubscribe = catalog.subscribe((snapshot, previous, change) => {
     const rulesChanged = snapshot.retention !== previous.retention;
     const now = clock.now();
@@ -45,13 +46,18 @@ export function followRetention(
   lookLater();
   return tell();
 
-  async function tell(): Promise<void> {
+  function tell(): Promise<void> {
+    latest = tellNow(++tellings);
+    return latest;
+  }
+
+  async function tellNow(telling: number): Promise<void> {
     told = true;
-    const telling = ++tellings;
     try {
       const goneBefore = await engine.retain(retention.plan());
-      // While a later plan is on its way, more may go by this one.
+      // While a later plan is on its way, more may go by this one: then its answer is what is waited for.
       if (telling === tellings) retention.setGone(goneBefore);
+      else await latest;
     } catch (error) {
       if (stopped) return;
       told = false;

@@ -129,6 +129,18 @@ describe('the engine', () => {
     expect(retention.keptFromOf('a', 'x', 9 * day).gone).toBe(5 * day);
   });
 
+  it('has said so also when rules change before it has answered', async () => {
+    let isFollowing = false;
+    void following.then(() => (isFollowing = true));
+    decide([], [{ ...rule, tag: null }]);
+    answers[0](1_000);
+    await settle();
+    expect(isFollowing).toBe(false);
+    answers[1](2_000);
+    await following;
+    expect(retention.keptFromOf('a', 'x', 0).gone).toBe(2_000);
+  });
+
   it('is told when tags make another rule hold, and not when they do not', () => {
     const rules = [rule];
     decide([], rules);
