@@ -107,4 +107,13 @@ export const knownScripts: readonly (readonly HistoryStep[])[] = [
     { kind: 'ask', seed: 0 },
     ...asks,
   ],
+  // The first reading of a bucket was one that had come too late for its time, as a number, and another one as a reading.
+  [
+    policies({ raw: 6 * hour, minute: null, hour: null }),
+    row(2, 1, 0),
+    settle,
+    burst(2, 1, [0.125, 0]),
+    settle,
+    ...asks,
+  ],
 ];

@@ -1,4 +1,4 @@
-import { joinedDeviations, joinSummaries, type Summary } from '../../../history/summary.ts';
+import { joinedDeviations, joinSummaries, type Summary, type SummaryMore } from '../../../history/summary.ts';
 import type { RollupColumns } from './rollup-columns.ts';
 
 /** Puts the buckets of `known` and of `more`, readings that came too late to be sorted in, together into `mixed`. */
@@ -22,8 +22,9 @@ export function mixColumns(known: RollupColumns, more: RollupColumns, mixed: Rol
 }
 
 /**
- * The summary of the readings of both, whose times may interlock. Then what depends on the order of the readings (increase
- * and areas) is that of the one with more of them: the readings between which the others stood are gone.
+ * The summary of the readings of both, whose times may interlock; of two at one time those of `one` came first. What depends
+ * on the order of the readings (increase and areas) is then that of the one with more of them: the readings between which
+ * the others stood are gone.
  */
 export function mixSummaries(one: Summary, other: Summary): Summary {
   if (one.lastTime < other.firstTime) return joinSummaries(one, other);
@@ -42,22 +43,20 @@ export function mixSummaries(one: Summary, other: Summary): Summary {
     sum: one.sum + other.sum,
     first: first.first,
     last: last.last,
-    more: mixMore(main, rest),
+    more: one.more && other.more && mixMore(one, one.more, other, other.more),
   };
 }
 
-function mixMore(main: Summary, rest: Summary): Summary['more'] {
-  if (main.more === null || rest.more === null) return null;
-  if (rest.numbers === 0) return main.more;
-  const isFirst = rest.more.firstNumberTime < main.more.firstNumberTime;
-  const isLast = rest.more.lastNumberTime > main.more.lastNumberTime;
-  const first = isFirst ? rest.more : main.more;
-  const last = isLast ? rest.more : main.more;
+function mixMore(one: Summary, ofOne: SummaryMore, other: Summary, ofOther: SummaryMore): SummaryMore {
+  if (other.numbers === 0) return ofOne;
+  if (one.numbers === 0) return ofOther;
+  const first = ofOther.firstNumberTime < ofOne.firstNumberTime ? ofOther : ofOne;
+  const last = ofOther.lastNumberTime >= ofOne.lastNumberTime ? ofOther : ofOne;
   return {
-    ...main.more,
+    ...(other.numbers > one.numbers ? ofOther : ofOne),
     deviations: joinedDeviations(
-      { count: main.numbers, sum: main.sum, deviations: main.more.deviations },
-      { count: rest.numbers, sum: rest.sum, deviations: rest.more.deviations },
+      { count: one.numbers, sum: one.sum, deviations: ofOne.deviations },
+      { count: other.numbers, sum: other.sum, deviations: ofOther.deviations },
     ),
     firstNumber: first.firstNumber,
     firstNumberTime: first.firstNumberTime,
