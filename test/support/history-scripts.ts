@@ -116,4 +116,15 @@ export const knownScripts: readonly (readonly HistoryStep[])[] = [
     settle,
     ...asks,
   ],
+  // A reading that was purged and then deleted was the newest again after a start.
+  [
+    policies({ raw: 6 * hour, minute: null, hour: null }),
+    burst(0, 1, [0]),
+    later(20 * day),
+    settle,
+    burst(0, 1, [1]),
+    { kind: 'erase', series: [1], from: { back: 0, minute: 0, ms: 0 }, to: null, rows: [] },
+    eraseAll,
+    { kind: 'kill' },
+  ],
 ];

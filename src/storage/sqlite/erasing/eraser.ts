@@ -102,7 +102,8 @@ export class Eraser {
     if (!isSealedGone && !isHeld(ranges, series.time))
       return { series, ranges, readings, isPurgedErased, sealed: null };
     const newest = this.#chunks.newest(series, ranges);
-    if (isSealedGone) this.#writeNewest(series, newest);
+    // Also when only the head's go: the row may tell one that was purged, and memory forgets that with them.
+    this.#writeNewest(series, newest);
     const sealed = { time: this.#chunks.sealedTime(series, ranges), newest };
     return { series, ranges, readings, isPurgedErased, sealed };
   }
@@ -113,7 +114,7 @@ export class Eraser {
     if (isPurgedErased) rollups.moveRawFrom(series.id, Number.NaN);
   }
 
-  /** The row of a series tells its newest sealed reading, which is deleted. */
+  /** The row of a series tells its newest sealed reading. */
   #writeNewest(series: SeriesState, newest: NewestSealed | null): void {
     const value = newest === null ? null : newest.kind === valueKind.text ? newest.text : newest.value;
     this.#statements
