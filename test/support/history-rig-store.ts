@@ -23,9 +23,9 @@ export class RigStore implements HistoryStore {
   readonly rig: HistoryRig;
   readonly reader: RigQueries;
 
-  /** `bytesMax`: the budget of the store; 0: none. */
-  constructor(bytesMax = 0) {
-    this.rig = new HistoryRig({ ...options, bytesMax });
+  /** `bytesMax`: the budget of the store; 0: none. `sealCount`: readings in a full chunk. */
+  constructor({ bytesMax = 0, sealCount = options.sealCount } = {}) {
+    this.rig = new HistoryRig({ ...options, bytesMax, sealCount });
     this.reader = this.rig.reader;
   }
 

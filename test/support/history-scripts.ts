@@ -127,4 +127,27 @@ export const knownScripts: readonly (readonly HistoryStep[])[] = [
     eraseAll,
     { kind: 'kill' },
   ],
+  // Hours that nobody wanted any more were told of readings that had been corrected, and then purged before they were made anew.
+  [
+    {
+      kind: 'retain',
+      policies: [forever, { raw: 12 * hour, minute: 6 * hour, hour: day }, forever, forever],
+    },
+    { kind: 'burst', series: [1, 2], at: { back: 3, minute: 0, ms: 0 }, step: 1, values: [0] },
+    { kind: 'rows', rows: [[1, { back: 0, minute: 0, ms: 0 }, 0]] },
+    { kind: 'kill' },
+    { kind: 'work', steps: 1 },
+    { kind: 'rows', rows: [[2, { back: 3, minute: 0, ms: 0 }, 0.125]] },
+    later(day),
+    { kind: 'rollUp', meanwhile: { kind: 'rows', rows: [] } },
+    {
+      kind: 'rows',
+      rows: [
+        [1, { back: 0, minute: 0, ms: 0 }, 0],
+        [1, { back: 0, minute: 60, ms: 0 }, 0.625],
+      ],
+    },
+    { kind: 'work', steps: 4 },
+    { kind: 'ask', seed: 8 },
+  ],
 ];

@@ -172,6 +172,16 @@ export class RollupBook {
     return !this.#rows.hasDue(rollupId(series, tier, windowBegin(tier, from)), rollupId(series, tier, to - 1));
   }
 
+  /** Whether what is summed up before `cutoff` waits to be made anew. */
+  isDueBefore(series: number, tier: RollupTier, cutoff: number): boolean {
+    const told = this.#state.rollups.tier(tier);
+    if (!this.#hasDue || told.isEmpty(series)) return false;
+    const [from, to] = [told.from[series], Math.min(cutoff, told.to[series])];
+    return (
+      from < to && this.#rows.hasDue(rollupId(series, tier, windowBegin(tier, from)), rollupId(series, tier, to - 1))
+    );
+  }
+
   /** Hands a task out: from here on it is noted when its time is touched. */
   handOut(task: RollupTask): void {
     this.#outstanding.set(task.id, { task, isOutdated: false });

@@ -67,7 +67,8 @@ export class RollupDesk {
 
   /**
    * Asks for the rollups that shall outlive the readings of a series before `cutoff`, and says whether they are all
-   * there. `wanted`: in which tiers.
+   * there. `wanted`: in which tiers. What else there is of them, though it shall not stay for long, must be made anew
+   * where it is due: nobody could once the readings are gone.
    */
   isToldBefore(series: number, cutoff: number, wanted = tiers): boolean {
     const { lastCommitAt, rollups } = this.#state;
@@ -83,7 +84,7 @@ export class RollupDesk {
       // Hours are made of minutes as long as there are any; for what is older they are made of readings.
       to = Math.min(to, kept);
     }
-    return isTold;
+    return isTold && !tiers.some((tier) => this.#book.isDueBefore(series, tier, cutoff));
   }
 
   /** The same before minutes are purged, which the hours are made of. */
