@@ -72,14 +72,16 @@ export class LatestValues {
   }
 
   /** Current values by series number, oldest series first. */
-  *select(device: Glob, metric: Glob): Iterable<LatestValue> {
+  select(device: Glob, metric: Glob): readonly LatestValue[] {
+    const found: LatestValue[] = [];
     const size = this.#names.size;
     for (let id = 1; id <= size; id++) {
       const series = this.#names.series(id);
       if (!device(series.device) || !metric(series.metric)) continue;
       const value = this.#read(series);
-      if (value) yield value;
+      if (value) found.push(value);
     }
+    return found;
   }
 
   #read(series: Series): LatestValue | undefined {
