@@ -50,6 +50,24 @@ export interface DeviceRecord {
   readonly provisioned: Provisioned | null;
 }
 
+/** Most devices tell nothing of themselves, and 25,000 empty objects are a megabyte. */
+export const noAttributes: DeviceRecord['attributes'] = {};
+
+/** A device on its first appearance. */
+export function newDevice(device: string, at: number): DeviceRecord {
+  return {
+    device,
+    firstSeen: at,
+    lastSeen: at,
+    status: null,
+    statusAt: null,
+    statusCause: null,
+    attributes: noAttributes,
+    clockCorrected: 0,
+    provisioned: null,
+  };
+}
+
 /** A device's status became another; both are those of the store, before and after one commit. */
 export interface StatusChange {
   readonly device: string;

@@ -1,11 +1,16 @@
 import { SortedNames } from '../base/sorted-names.ts';
 import type { Commit } from '../domain/commit.ts';
-import { type DeviceFact, type DeviceRecord, isSignOfLife, withAttributes } from '../domain/device.ts';
+import {
+  type DeviceFact,
+  type DeviceRecord,
+  isSignOfLife,
+  newDevice,
+  noAttributes,
+  withAttributes,
+} from '../domain/device.ts';
 import type { SeriesDirectory } from '../domain/series.ts';
 
 type Mutable<T> = { -readonly [key in keyof T]: T[key] };
-
-const noAttributes: DeviceRecord['attributes'] = {};
 
 /** Every device that was ever heard of, as the commits tell it. */
 export class DeviceDirectory {
@@ -84,17 +89,7 @@ export class DeviceDirectory {
   #record(device: string, at: number): Mutable<DeviceRecord> {
     let record = this.#devices.get(device);
     if (!record) {
-      record = {
-        device,
-        firstSeen: at,
-        lastSeen: at,
-        status: null,
-        statusAt: null,
-        statusCause: null,
-        attributes: noAttributes,
-        clockCorrected: 0,
-        provisioned: null,
-      };
+      record = newDevice(device, at);
       this.#devices.set(device, record);
       this.#order.add(device);
     }

@@ -1,6 +1,12 @@
 import type { AlertState } from '../../domain/alert.ts';
 import type { SettledMessage } from '../../domain/commit.ts';
-import type { DeviceRecord, DeviceStatus, Provisioned, StatusCause } from '../../domain/device.ts';
+import {
+  type DeviceRecord,
+  type DeviceStatus,
+  noAttributes,
+  type Provisioned,
+  type StatusCause,
+} from '../../domain/device.ts';
 import type { ReadingColumns, Value } from '../../domain/reading.ts';
 import { valueKind } from '../../domain/reading.ts';
 import type { Recovered } from '../../history/engine.ts';
@@ -18,7 +24,6 @@ import {
 } from './database.ts';
 import { ErasureFilter, readErasures } from './erasing/erasure.ts';
 import { readMeta, writeMeta } from './rows/meta.ts';
-import { noAttributes } from './rows/device-rows.ts';
 import { readOpenCommands } from './rows/command-rows.ts';
 import { QuarantineRows } from './rows/quarantine-rows.ts';
 import type { SeriesState } from './series-state.ts';

@@ -1,7 +1,7 @@
 import type { Commit } from '../../domain/commit.ts';
-import type { DeviceRecord } from '../../domain/device.ts';
+import { type DeviceRecord, newDevice } from '../../domain/device.ts';
 import { valueKind } from '../../domain/reading.ts';
-import { newDevice, withFact } from './rows/device-rows.ts';
+import { withFact } from './rows/device-rows.ts';
 import type { RetentionPlan } from '../../domain/retention.ts';
 import { LogMeter } from './keeping/log-meter.ts';
 import type { QuarantineSize } from './rows/quarantine-rows.ts';

@@ -1,5 +1,4 @@
-import type { Aggregate, BucketFill, MetricKind } from '../../../domain/aggregate.ts';
-import type { BucketGrid } from '../../../domain/bucket-grid.ts';
+import type { Aggregate, MetricKind } from '../../../domain/aggregate.ts';
 import type { Value } from '../../../domain/reading.ts';
 import type { RollupTier } from '../../../domain/retention.ts';
 import { rollupTiers } from '../../../domain/retention.ts';
@@ -10,7 +9,13 @@ import type { Grid } from '../../../history/buckets/bucket-grid.ts';
 import { gridOf } from '../../../history/buckets/bucket-grid.ts';
 import type { AggregateSource } from '../../../history/buckets/bucket-needs.ts';
 import { boundariesNeeded, needsOf, sourceNeeded } from '../../../history/buckets/bucket-needs.ts';
-import type { AggregatedSeries, BucketColumns, BucketPage, Resolution, SeriesRange } from '../../../history/queries.ts';
+import type {
+  AggregatedSeries,
+  AggregateQuery,
+  BucketColumns,
+  Resolution,
+  SeriesRange,
+} from '../../../history/queries.ts';
 import type { Sample } from '../../../history/reader.ts';
 import { CorruptStoreError } from '../database.ts';
 import { firstFrom, headBefore, headFrom, lastBefore } from './reader-boundaries.ts';
@@ -29,15 +34,10 @@ import { rowsIn, walk } from './reader-walk.ts';
 import { rollupId, windowBegin } from '../rollups/rollup-key.ts';
 import type { Span } from '../rollups/rollup-reader.ts';
 
-export interface FoldOfSeries {
+/** What is asked of one series. */
+export interface FoldOfSeries extends Omit<AggregateQuery, 'ranges' | 'kinds'> {
   readonly range: SeriesRange;
   readonly kind: MetricKind;
-  readonly grid: BucketGrid;
-  readonly aggregates: readonly Aggregate[];
-  readonly fill: BucketFill;
-  readonly limit: number;
-  readonly holdsUntil?: number | undefined;
-  readonly page?: BucketPage | undefined;
 }
 
 /** How many entries of the heads one series takes: before the range, in it, after it. */

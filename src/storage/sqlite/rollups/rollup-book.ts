@@ -168,18 +168,14 @@ export class RollupBook {
   tells(series: number, tier: RollupTier, from: number, to: number): boolean {
     const told = this.#state.rollups.tier(tier);
     if (told.isEmpty(series) || told.from[series] > from || told.to[series] < to) return false;
-    if (!this.#hasDue) return true;
-    return !this.#rows.hasDue(rollupId(series, tier, windowBegin(tier, from)), rollupId(series, tier, to - 1));
+    return !this.#isDue(series, tier, from, to);
   }
 
   /** Whether what is summed up before `cutoff` waits to be made anew. */
   isDueBefore(series: number, tier: RollupTier, cutoff: number): boolean {
     const told = this.#state.rollups.tier(tier);
-    if (!this.#hasDue || told.isEmpty(series)) return false;
-    const [from, to] = [told.from[series], Math.min(cutoff, told.to[series])];
-    return (
-      from < to && this.#rows.hasDue(rollupId(series, tier, windowBegin(tier, from)), rollupId(series, tier, to - 1))
-    );
+    if (told.isEmpty(series)) return false;
+    return this.#isDue(series, tier, told.from[series], Math.min(cutoff, told.to[series]));
   }
 
   /** Hands a task out: from here on it is noted when its time is touched. */
@@ -197,6 +193,12 @@ export class RollupBook {
   /** What is still out will not come back. */
   forgetTasks(): void {
     this.#outstanding.clear();
+  }
+
+  /** Whether what is summed up in `[from, to)` waits to be made anew. */
+  #isDue(series: number, tier: RollupTier, from: number, to: number): boolean {
+    if (!this.#hasDue || from >= to) return false;
+    return this.#rows.hasDue(rollupId(series, tier, windowBegin(tier, from)), rollupId(series, tier, to - 1));
   }
 
   #outdate(series: number, timeMin: number, timeMax: number): void {

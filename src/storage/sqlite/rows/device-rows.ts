@@ -42,24 +42,6 @@ export class DeviceRows {
   }
 }
 
-/** Most devices tell nothing of themselves, and 25,000 empty objects are a megabyte. */
-export const noAttributes: DeviceRecord['attributes'] = {};
-
-/** A device on its first appearance. */
-export function newDevice(device: string, at: number): DeviceRecord {
-  return {
-    device,
-    firstSeen: at,
-    lastSeen: at,
-    status: null,
-    statusAt: null,
-    statusCause: null,
-    attributes: noAttributes,
-    clockCorrected: 0,
-    provisioned: null,
-  };
-}
-
 /** The record with the fact merged in. */
 export function withFact(record: DeviceRecord, fact: DeviceFact): DeviceRecord {
   return {
